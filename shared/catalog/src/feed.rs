@@ -1,0 +1,148 @@
+//! The lists of public clips: latest, by day and shard, and popular, as the janitor last ranked it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use toktik_events::VideoId;
+
+use crate::table::{Error, Key, Query, Write};
+use crate::text::Visibility;
+use crate::videos::{Video, moment};
+use crate::Catalog;
+
+/// Writes of one day are spread over so many partitions.
+const SHARDS: u128 = 4;
+
+/// A place in the list of latest clips.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub video_id: VideoId,
+    /// Its place in the order of all entries; the cursor.
+    pub position: String,
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Day {
+    day: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ranked {
+    pub video_id: VideoId,
+}
+
+fn day_of(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d").to_string()
+}
+
+fn entry_key(id: VideoId, at: DateTime<Utc>) -> Key {
+    let shard = id.as_u128() % SHARDS;
+    Key::new(format!("FEED#{}#{shard}", day_of(at)), moment(at, id))
+}
+
+/// Lists the clip or takes it off the list, as its status and visibility now are.
+pub(crate) fn relist(video: &Video) -> Result<Vec<Write>, Error> {
+    let Some(at) = video.published_at else {
+        return Ok(Vec::new());
+    };
+    if video.visibility != Visibility::Public || !video.status.is_watchable() {
+        return Ok(withdraw(video));
+    }
+    let entry = Entry {
+        video_id: video.id,
+        position: moment(at, video.id),
+        tags: video.tags.as_slice().to_vec(),
+    };
+    let day = Day { day: day_of(at) };
+    Ok(vec![
+        Write::put(entry_key(video.id, at), &entry)?,
+        Write::put(Key::new("FEED", &day.day), &day)?,
+    ])
+}
+
+pub(crate) fn withdraw(video: &Video) -> Vec<Write> {
+    let keys = video.published_at.map(|at| entry_key(video.id, at));
+    keys.into_iter().map(Write::delete).collect()
+}
+
+impl Catalog {
+    /// Public clips, latest first, behind `after`; fewer than `limit` only at the end of the list.
+    pub async fn latest(&self, after: Option<&str>, tag: Option<&str>, limit: usize) -> Result<Vec<Entry>, Error> {
+        let mut days = Query::partition("FEED").backward();
+        if let Some(after) = after {
+            days = days.up_to(after.get(..10).unwrap_or(after));
+        }
+        let days: Vec<Day> = self.table.query_all(days).await?;
+        let mut entries = Vec::new();
+        for day in days {
+            entries.extend(self.latest_of_day(&day.day, after, tag, limit - entries.len()).await?);
+            if entries.len() >= limit {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn latest_of_day(
+        &self,
+        day: &str,
+        after: Option<&str>,
+        tag: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let shards = (0..SHARDS).map(|shard| self.latest_of_shard(day, shard, after, tag, limit));
+        let mut entries = futures::future::try_join_all(shards).await?.concat();
+        entries.sort_by(|a, b| b.position.cmp(&a.position));
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    async fn latest_of_shard(
+        &self,
+        day: &str,
+        shard: u128,
+        after: Option<&str>,
+        tag: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let mut query = Query::partition(format!("FEED#{day}#{shard}")).backward().limit(limit.max(1));
+        if let Some(after) = after {
+            query = query.after(after);
+        }
+        let mut kept = Vec::new();
+        loop {
+            let (entries, last): (Vec<Entry>, _) = self.table.query(query.clone()).await?;
+            let wanted = |entry: &Entry| tag.is_none_or(|tag| entry.tags.iter().any(|t| t == tag));
+            kept.extend(entries.into_iter().filter(wanted));
+            match last {
+                Some(last) if kept.len() < limit => query = query.after(&last),
+                _ => return Ok(kept),
+            }
+        }
+    }
+
+    /// The ranking as of the janitor's last round, from this rank on.
+    pub async fn popular(&self, from: usize, limit: usize) -> Result<Vec<Ranked>, Error> {
+        let query = Query::partition("POPULAR").limit(limit);
+        let query = if from == 0 { query } else { query.after(&rank(from - 1)) };
+        Ok(self.table.query(query).await?.0)
+    }
+
+    /// Replaces the ranking.
+    pub async fn rank(&self, best_first: &[VideoId]) -> Result<(), Error> {
+        for (index, id) in best_first.iter().enumerate() {
+            let put = Write::put(Key::new("POPULAR", rank(index)), &Ranked { video_id: *id })?;
+            self.table.write(vec![put]).await?;
+        }
+        let stale: Vec<Ranked> = self.popular(best_first.len(), 1000).await?;
+        for index in best_first.len()..best_first.len() + stale.len() {
+            self.table.delete(&Key::new("POPULAR", rank(index))).await?;
+        }
+        Ok(())
+    }
+}
+
+fn rank(index: usize) -> String {
+    format!("{index:06}")
+}

@@ -1,0 +1,339 @@
+//! The ledger: what has to be done for a clip, who is at it, and what came of it.
+//!
+//! A step item is run under a lease. Its `attempts` is the fencing number: whoever comes back after the lease went to
+//! somebody else can no longer write. Every write also checks that the clip still wants the work.
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use toktik_events::VideoId;
+use toktik_media::manifest::Manifest;
+use toktik_media::plan::Plan;
+
+use crate::feed;
+use crate::table::{Error, Key, Write};
+use crate::videos::{Status, Trouble, Video, done_unless_condition, meta, open_work, partition};
+use crate::Catalog;
+
+/// How long a run may be silent before somebody else takes over.
+pub const LEASE: Duration = Duration::seconds(30);
+/// So many really executed attempts, and the step is given up.
+pub const MAX_ATTEMPTS: u32 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Pending,
+    Running,
+    Done,
+    Failed,
+}
+
+/// One piece of work of a clip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepItem {
+    pub step: String,
+    pub unit: String,
+    pub state: State,
+    /// Runs so far, the present one included.
+    pub attempts: u32,
+    /// Milliseconds since the epoch.
+    pub lease_until: Option<i64>,
+    /// 0 to 1.
+    pub progress: f64,
+    /// What came of it, as the step itself writes it.
+    pub result: Option<serde_json::Value>,
+    pub error: Option<Trouble>,
+}
+
+/// The right to run a step, until it runs out or the step is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub video_id: VideoId,
+    pub generation: u32,
+    pub step: String,
+    pub unit: String,
+    pub attempt: u32,
+}
+
+/// What became of asking for a lease.
+#[derive(Debug)]
+pub enum Begin {
+    Started(Lease),
+    /// Somebody else is at it.
+    Busy,
+    Done,
+    /// It was given up.
+    Failed,
+    /// The clip no longer wants it: deleted, decided, or in another generation; or it was never planned.
+    Unwanted,
+}
+
+pub(crate) fn prefix(generation: u32) -> String {
+    format!("STEP#{generation:06}#")
+}
+
+fn key(id: VideoId, generation: u32, step: &str, unit: &str) -> Key {
+    Key::new(partition(id), format!("{}{step}#{unit}", prefix(generation)))
+}
+
+fn plan_key(id: VideoId, generation: u32) -> Key {
+    Key::new(partition(id), format!("PLAN#{generation:06}"))
+}
+
+fn manifest_key(id: VideoId, generation: u32) -> Key {
+    Key::new(partition(id), format!("MANIFEST#{generation:06}"))
+}
+
+pub(crate) fn pending(id: VideoId, generation: u32, step: &str, unit: &str) -> Result<Write, Error> {
+    let item = StepItem {
+        step: step.to_owned(),
+        unit: unit.to_owned(),
+        state: State::Pending,
+        attempts: 0,
+        lease_until: None,
+        progress: 0.0,
+        result: None,
+        error: None,
+    };
+    Ok(Write::put(key(id, generation, step, unit), &item)?.if_absent())
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlanItem {
+    plan: Plan,
+}
+
+/// The manifest and its place in the order of manifests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ManifestItem {
+    pub revision: u64,
+    pub manifest: Manifest,
+}
+
+/// What package found the clip to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    pub manifest: Manifest,
+    pub status: Status,
+    pub warnings: Vec<String>,
+}
+
+impl Lease {
+    fn key(&self) -> Key {
+        key(self.video_id, self.generation, &self.step, &self.unit)
+    }
+
+    /// The clip is still in this generation, and its fate is open.
+    fn clip_wants_it(&self) -> Result<Write, Error> {
+        wants(self.video_id, self.generation)
+    }
+
+    fn still_mine(&self, write: Write) -> Result<Write, Error> {
+        write.if_equal("attempts", &self.attempt)?.if_equal("state", &State::Running)
+    }
+}
+
+fn wants(id: VideoId, generation: u32) -> Result<Write, Error> {
+    Write::check(meta(id))
+        .if_equal("generation", &generation)?
+        .if_one_of("status", &[Status::Processing, Status::Playable])
+}
+
+impl Catalog {
+    /// Asks for the right to run a step.
+    pub async fn begin(
+        &self,
+        id: VideoId,
+        generation: u32,
+        step: &str,
+        unit: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Begin, Error> {
+        let Some(item) = self.step(id, generation, step, unit).await? else {
+            return Ok(Begin::Unwanted);
+        };
+        match item.state {
+            State::Done => return Ok(Begin::Done),
+            State::Failed => return Ok(Begin::Failed),
+            State::Running if item.is_leased(now) => return Ok(Begin::Busy),
+            State::Running | State::Pending => {}
+        }
+        let lease = Lease {
+            video_id: id,
+            generation,
+            step: step.to_owned(),
+            unit: unit.to_owned(),
+            attempt: item.attempts + 1,
+        };
+        let take = Write::update(lease.key())
+            .set("state", &State::Running)?
+            .set("attempts", &lease.attempt)?
+            .set("lease_until", &(now + LEASE).timestamp_millis())?
+            .set("progress", &0.0)?
+            .if_equal("attempts", &item.attempts)?
+            .if_equal("state", &item.state)?;
+        match self.table.write(vec![lease.clip_wants_it()?, take]).await {
+            Ok(()) => Ok(Begin::Started(lease)),
+            Err(Error::Condition(0)) => Ok(Begin::Unwanted),
+            Err(Error::Condition(_)) => Ok(Begin::Busy),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub async fn step(
+        &self,
+        id: VideoId,
+        generation: u32,
+        step: &str,
+        unit: &str,
+    ) -> Result<Option<StepItem>, Error> {
+        self.table.get(&key(id, generation, step, unit)).await
+    }
+
+    /// Keeps the lease for another while. False when it is lost or the clip no longer wants the work.
+    pub async fn renew(&self, lease: &Lease, progress: f64, now: DateTime<Utc>) -> Result<bool, Error> {
+        let renew = Write::update(lease.key())
+            .set("lease_until", &(now + LEASE).timestamp_millis())?
+            .set("progress", &progress)?;
+        let writes = vec![lease.clip_wants_it()?, lease.still_mine(renew)?];
+        done_unless_condition(self.table.write(writes).await)
+    }
+
+    /// Gives the lease back unfinished, so that the next delivery can begin at once.
+    pub async fn release(&self, lease: &Lease) -> Result<(), Error> {
+        let release = Write::update(lease.key())
+            .set("state", &State::Pending)?
+            .remove("lease_until");
+        done_unless_condition(self.table.write(vec![lease.still_mine(release)?]).await).map(|_| ())
+    }
+
+    /// Records what came of a step. False when the lease is lost or the clip no longer wants it.
+    pub async fn finish(&self, lease: &Lease, result: &serde_json::Value) -> Result<bool, Error> {
+        let writes = vec![lease.clip_wants_it()?, finished(lease, result)?];
+        done_unless_condition(self.table.write(writes).await)
+    }
+
+    /// Records the plan and everything that is to be done, with the end of probing, in one transaction.
+    pub async fn accept(&self, lease: &Lease, plan: &Plan) -> Result<bool, Error> {
+        let (id, generation) = (lease.video_id, lease.generation);
+        let video = &plan.source.video;
+        let update = Write::update(meta(id))
+            .set("duration", &plan.duration())?
+            .set("width", &video.width)?
+            .set("height", &video.height)?
+            .if_equal("generation", &generation)?
+            .if_equal("status", &Status::Processing)?;
+        let mut writes = vec![update, finished(lease, &serde_json::Value::Null)?];
+        writes.push(Write::put(plan_key(id, generation), &PlanItem { plan: plan.clone() })?.if_absent());
+        for unit in &plan.units {
+            writes.push(pending(id, generation, "transcode", &unit.id)?);
+        }
+        writes.push(pending(id, generation, "thumbnail", "")?);
+        if plan.source.audio.is_some() {
+            writes.push(pending(id, generation, "audio", "")?);
+        }
+        writes.push(pending(id, generation, "package", "")?);
+        done_unless_condition(self.table.write(writes).await)
+    }
+
+    pub async fn plan(&self, id: VideoId, generation: u32) -> Result<Option<Plan>, Error> {
+        let item: Option<PlanItem> = self.table.get(&plan_key(id, generation)).await?;
+        Ok(item.map(|item| item.plan))
+    }
+
+    pub async fn manifest(&self, id: VideoId, generation: u32) -> Result<Option<ManifestItem>, Error> {
+        self.table.get(&manifest_key(id, generation)).await
+    }
+
+    /// Writes the next manifest and, with it, the status that rests on it. False when another one was faster, or the
+    /// clip's fate is decided. `done` is the lease of package's last step, ended in the same transaction.
+    pub async fn advance(
+        &self,
+        video: &Video,
+        revision: u64,
+        progress: &Progress,
+        done: Option<&Lease>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let item = ManifestItem { revision: revision + 1, manifest: progress.manifest.clone() };
+        let mut put = Write::put(manifest_key(video.id, video.generation), &item)?;
+        put = if revision == 0 { put.if_absent() } else { put.if_equal("revision", &revision)? };
+        let mut after = video.clone();
+        after.status = progress.status;
+        let mut update = Write::update(meta(video.id))
+            .set("status", &progress.status)?
+            .set("warnings", &progress.warnings)?
+            .if_equal("generation", &video.generation)?
+            .if_equal("status", &video.status)?
+            .if_equal("revision", &video.revision)?;
+        if progress.status.is_watchable() && video.published_at.is_none() {
+            after.published_at = Some(now);
+            update = update.set("published_at", &now)?;
+        }
+        let mut writes = vec![update, put];
+        writes.extend(feed::relist(&after)?);
+        if let Some(lease) = done {
+            writes.push(finished(lease, &serde_json::Value::Null)?);
+        }
+        done_unless_condition(self.table.write(writes).await)
+    }
+
+    /// Records that a step was given up. False when it is done, or the clip no longer wants it.
+    pub async fn give_up(
+        &self,
+        id: VideoId,
+        generation: u32,
+        step: &str,
+        unit: &str,
+        trouble: &Trouble,
+    ) -> Result<bool, Error> {
+        let update = Write::update(key(id, generation, step, unit))
+            .set("state", &State::Failed)?
+            .set("error", trouble)?
+            .remove("lease_until")
+            .if_one_of("state", &[State::Pending, State::Running])?;
+        done_unless_condition(self.table.write(vec![wants(id, generation)?, update]).await)
+    }
+
+    /// Ends every lease of a clip: for the one program that runs all steps itself and has just started.
+    pub async fn clear_leases(&self, video: &Video) -> Result<(), Error> {
+        for item in self.steps(video.id, video.generation).await? {
+            if item.state == State::Running {
+                let lease = Lease {
+                    video_id: video.id,
+                    generation: video.generation,
+                    step: item.step,
+                    unit: item.unit,
+                    attempt: item.attempts,
+                };
+                self.release(&lease).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the janitor look after this clip.
+    pub async fn reopen_work(&self, id: VideoId) -> Result<(), Error> {
+        self.table.write(vec![open_work(id)?]).await
+    }
+}
+
+fn finished(lease: &Lease, result: &serde_json::Value) -> Result<Write, Error> {
+    let write = Write::update(lease.key())
+        .set("state", &State::Done)?
+        .set("progress", &1.0)?
+        .set("result", result)?
+        .remove("lease_until");
+    lease.still_mine(write)
+}
+
+impl StepItem {
+    pub fn is_leased(&self, now: DateTime<Utc>) -> bool {
+        self.lease_until.is_some_and(|until| until > now.timestamp_millis())
+    }
+
+    /// Whether nothing more will come of it.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.state, State::Done | State::Failed)
+    }
+}

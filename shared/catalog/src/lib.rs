@@ -1,0 +1,33 @@
+//! What is known about users and clips: one DynamoDB table, and the rules that keep it true.
+//!
+//! State is a ledger: what remains to be done for a clip is a set of step items, each run under a lease. A status
+//! changes only together with what it rests on, in one transaction. No request scans. Every call takes the time as a
+//! parameter; nothing here reads a clock.
+
+pub mod counters;
+pub mod feed;
+pub mod ledger;
+pub mod limits;
+pub mod outbox;
+pub mod sessions;
+mod table;
+pub mod text;
+pub mod users;
+pub mod videos;
+
+use aws_sdk_dynamodb::Client;
+use table::Table;
+
+pub use table::Error;
+
+/// The table, for everybody who has business with it.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pub(crate) table: Table,
+}
+
+impl Catalog {
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { table: Table::new(client, table.into()) }
+    }
+}

@@ -1,0 +1,511 @@
+//! The one table, in the few words the catalog needs of DynamoDB: get, query, and conditional writes alone or together.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, TransactWriteItem, Update,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// How often a transaction that met another one is tried again before the caller hears of it.
+const CONFLICT_ATTEMPTS: u32 = 12;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The condition of this write (counted from 0) did not hold; nothing was written.
+    #[error("the condition of write {0} did not hold")]
+    Condition(usize),
+    #[error(transparent)]
+    Store(#[from] anyhow::Error),
+}
+
+impl Error {
+    pub fn is_condition(&self) -> bool {
+        matches!(self, Self::Condition(_))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl Key {
+    pub(crate) fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    fn attributes(&self) -> Item {
+        HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(self.pk.clone())),
+            ("sk".to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    /// Consistent: what was acknowledged is seen.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
+        let request = self.client.get_item().table_name(&self.name).set_key(Some(key.attributes()));
+        let output = request.consistent_read(true).send().await.context("reading an item")?;
+        output.item.map(decode).transpose()
+    }
+
+    /// In the order of the keys given, without those that do not exist. At most 100 keys.
+    pub(crate) async fn get_many<T: DeserializeOwned>(&self, keys: &[Key]) -> Result<Vec<T>, Error> {
+        let mut found: HashMap<(String, String), Item> = HashMap::new();
+        let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
+        while !wanted.is_empty() {
+            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let request = request.context("building a batch read")?;
+            let output = self.client.batch_get_item().request_items(&self.name, request).send().await;
+            let output = output.context("reading items")?;
+            for item in output.responses.unwrap_or_default().remove(&self.name).unwrap_or_default() {
+                found.insert((text(&item, "pk"), text(&item, "sk")), item);
+            }
+            let rest = output.unprocessed_keys.unwrap_or_default().remove(&self.name);
+            wanted = rest.map(|rest| rest.keys).unwrap_or_default();
+        }
+        let in_order = keys.iter().filter_map(|key| found.remove(&(key.pk.clone(), key.sk.clone())));
+        in_order.map(decode).collect()
+    }
+
+    /// One page of a partition, with the sort key of its last item if there may be more.
+    pub(crate) async fn query<T: DeserializeOwned>(&self, query: Query) -> Result<(Vec<T>, Option<String>), Error> {
+        let (pk, sk) = if query.by_owner { ("gsi1pk", "gsi1sk") } else { ("pk", "sk") };
+        let mut request = self.client.query().table_name(&self.name).scan_index_forward(!query.backward);
+        request = match query.by_owner {
+            true => request.index_name("by_owner"),
+            false => request.consistent_read(true),
+        };
+        let (condition, low, high) = query.range(sk);
+        request = request
+            .key_condition_expression(condition)
+            .expression_attribute_names("#pk", pk)
+            .expression_attribute_names("#sk", sk)
+            .expression_attribute_values(":pk", AttributeValue::S(query.pk.clone()))
+            .expression_attribute_values(":low", AttributeValue::S(low))
+            .expression_attribute_values(":high", AttributeValue::S(high))
+            .set_limit(query.limit.and_then(|limit| i32::try_from(limit).ok()));
+        let output = request.send().await.context("querying a partition")?;
+        let more = output.last_evaluated_key.is_some();
+        let items = output.items.unwrap_or_default();
+        let last = items.last().filter(|_| more).map(|item| text(item, sk));
+        let decoded: Result<Vec<T>, Error> = items.into_iter().map(decode).collect();
+        Ok((decoded?, last))
+    }
+
+    /// All items of a range, however many pages they fill.
+    pub(crate) async fn query_all<T: DeserializeOwned>(&self, query: Query) -> Result<Vec<T>, Error> {
+        let mut query = query;
+        let mut all = Vec::new();
+        loop {
+            let (items, last) = self.query(query.clone()).await?;
+            all.extend(items);
+            match last {
+                Some(last) => query = query.after(&last),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// All of these writes or none.
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
+        for attempt in 0..CONFLICT_ATTEMPTS {
+            match self.try_write(&writes).await {
+                Err(Failed::Conflict) => tokio::time::sleep(backoff(attempt)).await,
+                Err(Failed::Other(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+        }
+        Err(Error::Store(anyhow!("other transactions kept touching the same items")))
+    }
+
+    async fn try_write(&self, writes: &[Write]) -> Result<(), Failed> {
+        let items: anyhow::Result<Vec<_>> = writes.iter().map(|write| write.item(&self.name)).collect();
+        let items = items.map_err(|error| Failed::Other(error.into()))?;
+        let request = self.client.transact_write_items().set_transact_items(Some(items));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// One write that tells how the item looks afterwards.
+    pub(crate) async fn update<T: DeserializeOwned>(&self, write: Write) -> Result<T, Error> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(write.key.attributes()))
+            .update_expression(write.update_expression())
+            .set_condition_expression(write.condition_expression())
+            .set_expression_attribute_names(non_empty(write.names))
+            .set_expression_attribute_values(non_empty(write.values))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
+        match request.send().await {
+            Ok(output) => decode(output.attributes.unwrap_or_default()),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Err(Error::Condition(0)),
+            Err(error) => Err(Error::Store(anyhow::Error::from(error).context("updating an item"))),
+        }
+    }
+
+    /// Removes whatever is there; a second time does nothing.
+    pub(crate) async fn delete(&self, key: &Key) -> Result<(), Error> {
+        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
+        request.send().await.context("deleting an item")?;
+        Ok(())
+    }
+}
+
+enum Failed {
+    Conflict,
+    Other(Error),
+}
+
+fn failed(
+    error: SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError>,
+) -> Failed {
+    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as Kind;
+    let reasons = match error.as_service_error() {
+        Some(Kind::TransactionCanceledException(canceled)) => canceled.cancellation_reasons(),
+        Some(Kind::TransactionInProgressException(_)) => return Failed::Conflict,
+        _ => &[],
+    };
+    let position = |code: &str| reasons.iter().position(|reason| reason.code() == Some(code));
+    if let Some(index) = position("ConditionalCheckFailed") {
+        return Failed::Other(Error::Condition(index));
+    }
+    if position("TransactionConflict").is_some() {
+        return Failed::Conflict;
+    }
+    Failed::Other(Error::Store(anyhow::Error::from(error).context("writing items")))
+}
+
+/// Full jitter: a crowd at one item spreads out instead of meeting again.
+fn backoff(attempt: u32) -> Duration {
+    let ceiling = 10_u64 << attempt.min(6);
+    let random = uuid::Uuid::new_v4().as_u64_pair().0;
+    Duration::from_millis(random % ceiling)
+}
+
+fn text(item: &Item, name: &str) -> String {
+    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+}
+
+fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
+    let decoded = serde_dynamo::from_item(item).context("an item is not as this version writes it")?;
+    Ok(decoded)
+}
+
+/// A range of one partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    pk: String,
+    low: String,
+    high: String,
+    backward: bool,
+    by_owner: bool,
+    limit: Option<usize>,
+}
+
+/// Sorts behind every key we write: they are ASCII.
+const HIGHEST: &str = "\u{10ffff}";
+/// Sorts before every key we write; a key must not be empty.
+const LOWEST: &str = " ";
+
+impl Query {
+    pub(crate) fn partition(pk: impl Into<String>) -> Self {
+        Self {
+            pk: pk.into(),
+            low: LOWEST.to_owned(),
+            high: HIGHEST.to_owned(),
+            backward: false,
+            by_owner: false,
+            limit: None,
+        }
+    }
+
+    pub(crate) fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.low);
+        self.high = format!("{prefix}{HIGHEST}");
+        self
+    }
+
+    /// Latest first.
+    pub(crate) fn backward(mut self) -> Self {
+        self.backward = true;
+        self
+    }
+
+    pub(crate) fn by_owner(mut self) -> Self {
+        self.by_owner = true;
+        self
+    }
+
+    pub(crate) fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Goes on behind this sort key, in the query's direction.
+    pub(crate) fn after(mut self, sk: &str) -> Self {
+        if self.backward {
+            // Nothing we write lies between a key without its last byte's successor and the key itself.
+            self.high = before(sk);
+        } else {
+            self.low = format!("{sk}\u{0}");
+        }
+        self
+    }
+
+    pub(crate) fn up_to(mut self, sk: &str) -> Self {
+        sk.clone_into(&mut self.high);
+        self
+    }
+
+    fn range(&self, _sk: &str) -> (String, String, String) {
+        let condition = "#pk = :pk AND #sk BETWEEN :low AND :high".to_owned();
+        (condition, self.low.clone(), self.high.clone())
+    }
+}
+
+/// The greatest text below `sk` among keys as we write them.
+fn before(sk: &str) -> String {
+    let mut chars: Vec<char> = sk.chars().collect();
+    match chars.pop() {
+        Some(last) => {
+            let lower = char::from_u32((last as u32).saturating_sub(1)).unwrap_or(' ');
+            chars.push(lower);
+            chars.into_iter().collect::<String>() + HIGHEST
+        }
+        None => LOWEST.to_owned(),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Put(Item),
+    Update,
+    Delete,
+    Check,
+}
+
+/// One conditional write.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    key: Key,
+    kind: Kind,
+    sets: Vec<String>,
+    adds: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    names: HashMap<String, String>,
+    values: Item,
+}
+
+impl Write {
+    fn new(key: Key, kind: Kind) -> Self {
+        Self {
+            key,
+            kind,
+            sets: Vec::new(),
+            adds: Vec::new(),
+            removes: Vec::new(),
+            conditions: Vec::new(),
+            names: HashMap::new(),
+            values: Item::new(),
+        }
+    }
+
+    pub(crate) fn put<T: Serialize>(key: Key, item: &T) -> Result<Self, Error> {
+        let mut attributes: Item = serde_dynamo::to_item(item).context("writing an item")?;
+        attributes.retain(|_, value| !value.is_null());
+        attributes.extend(key.attributes());
+        Ok(Self::new(key, Kind::Put(attributes)))
+    }
+
+    pub(crate) fn update(key: Key) -> Self {
+        Self::new(key, Kind::Update)
+    }
+
+    pub(crate) fn delete(key: Key) -> Self {
+        Self::new(key, Kind::Delete)
+    }
+
+    /// Writes nothing, but its condition has to hold.
+    pub(crate) fn check(key: Key) -> Self {
+        Self::new(key, Kind::Check)
+    }
+
+    /// An attribute beside those of the item itself: the index's keys, the time to live.
+    pub(crate) fn attribute(mut self, name: &str, value: AttributeValue) -> Self {
+        if let Kind::Put(item) = &mut self.kind {
+            item.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    pub(crate) fn owned_by(self, partition: &str, sort: &str) -> Self {
+        self.attribute("gsi1pk", AttributeValue::S(partition.to_owned()))
+            .attribute("gsi1sk", AttributeValue::S(sort.to_owned()))
+    }
+
+    /// The store removes the item some time after this moment.
+    pub(crate) fn expires_at(self, at: chrono::DateTime<chrono::Utc>) -> Self {
+        self.attribute("expires_at", AttributeValue::N(at.timestamp().to_string()))
+    }
+
+    pub(crate) fn set<T: Serialize>(mut self, name: &str, value: &T) -> Result<Self, Error> {
+        let value = serde_dynamo::to_attribute_value(value).context("writing an attribute")?;
+        let (name, value) = (self.name(name), self.value(value));
+        self.sets.push(format!("{name} = {value}"));
+        Ok(self)
+    }
+
+    pub(crate) fn add(mut self, name: &str, amount: i64) -> Self {
+        let (name, value) = (self.name(name), self.value(AttributeValue::N(amount.to_string())));
+        self.adds.push(format!("{name} {value}"));
+        self
+    }
+
+    pub(crate) fn remove(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.removes.push(name);
+        self
+    }
+
+    pub(crate) fn if_absent(mut self) -> Self {
+        self.conditions.push("attribute_not_exists(pk)".to_owned());
+        self
+    }
+
+    pub(crate) fn if_exists(mut self) -> Self {
+        self.conditions.push("attribute_exists(pk)".to_owned());
+        self
+    }
+
+    pub(crate) fn if_equal<T: Serialize>(self, name: &str, value: &T) -> Result<Self, Error> {
+        self.compare(name, "=", value)
+    }
+
+    pub(crate) fn if_one_of<T: Serialize>(mut self, name: &str, values: &[T]) -> Result<Self, Error> {
+        let name = self.name(name);
+        let mut list = Vec::new();
+        for value in values {
+            let value = serde_dynamo::to_attribute_value(value).context("writing a condition")?;
+            list.push(self.value(value));
+        }
+        self.conditions.push(format!("{name} IN ({})", list.join(", ")));
+        Ok(self)
+    }
+
+    /// The attribute is absent or not above the value.
+    pub(crate) fn unless_above<T: Serialize>(mut self, name: &str, value: &T) -> Result<Self, Error> {
+        let value = serde_dynamo::to_attribute_value(value).context("writing a condition")?;
+        let (name, value) = (self.name(name), self.value(value));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} <= {value})"));
+        Ok(self)
+    }
+
+    fn compare<T: Serialize>(mut self, name: &str, operator: &str, value: &T) -> Result<Self, Error> {
+        let value = serde_dynamo::to_attribute_value(value).context("writing a condition")?;
+        let (name, value) = (self.name(name), self.value(value));
+        self.conditions.push(format!("{name} {operator} {value}"));
+        Ok(self)
+    }
+
+    /// Every name goes through a placeholder: many are reserved words.
+    fn name(&mut self, name: &str) -> String {
+        let placeholder = format!("#{name}");
+        self.names.insert(placeholder.clone(), name.to_owned());
+        placeholder
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        let placeholder = format!(":v{}", self.values.len());
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    fn condition_expression(&self) -> Option<String> {
+        (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "))
+    }
+
+    fn update_expression(&self) -> String {
+        let clauses = [("SET", &self.sets), ("ADD", &self.adds), ("REMOVE", &self.removes)];
+        let clauses = clauses.into_iter().filter(|(_, parts)| !parts.is_empty());
+        let clauses: Vec<String> = clauses.map(|(word, parts)| format!("{word} {}", parts.join(", "))).collect();
+        clauses.join(" ")
+    }
+
+    fn item(&self, table: &str) -> anyhow::Result<TransactWriteItem> {
+        let condition = self.condition_expression();
+        let names = non_empty(self.names.clone());
+        let values = non_empty(self.values.clone());
+        let builder = TransactWriteItem::builder();
+        let key = Some(self.key.attributes());
+        let built = match &self.kind {
+            Kind::Put(item) => builder.put(
+                Put::builder()
+                    .table_name(table)
+                    .set_item(Some(item.clone()))
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?,
+            ),
+            Kind::Update => builder.update(
+                Update::builder()
+                    .table_name(table)
+                    .set_key(key)
+                    .update_expression(self.update_expression())
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?,
+            ),
+            Kind::Delete => builder.delete(
+                Delete::builder()
+                    .table_name(table)
+                    .set_key(key)
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?,
+            ),
+            Kind::Check => builder.condition_check(
+                ConditionCheck::builder()
+                    .table_name(table)
+                    .set_key(key)
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?,
+            ),
+        };
+        Ok(built.build())
+    }
+}
+
+fn non_empty<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
+    (!map.is_empty()).then_some(map)
+}

@@ -1,0 +1,390 @@
+//! Clips: their one `META` item, and every change of status.
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use toktik_events::{Message, Rejection, TraceParent, VideoId};
+use toktik_identity::UserId;
+
+use crate::feed;
+use crate::ledger::{self, StepItem};
+use crate::outbox;
+use crate::table::{Error, Key, Query, Write};
+use crate::text::{Description, Tags, Title, Visibility};
+use crate::Catalog;
+
+/// How far a clip has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Uploading,
+    Processing,
+    /// Can be watched; rungs or pictures are still missing.
+    Playable,
+    Ready,
+    Rejected,
+    Failed,
+    Deleted,
+}
+
+impl Status {
+    /// Nothing more happens to the clip unless a person asks for it.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Ready | Self::Rejected | Self::Failed | Self::Deleted)
+    }
+
+    pub fn is_watchable(self) -> bool {
+        matches!(self, Self::Playable | Self::Ready)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Uploading => "uploading",
+            Self::Processing => "processing",
+            Self::Playable => "playable",
+            Self::Ready => "ready",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Video {
+    pub id: VideoId,
+    pub owner: UserId,
+    pub status: Status,
+    /// Starts at 1; each retry begins a new one.
+    pub generation: u32,
+    /// Rises with each change by the owner.
+    pub revision: u64,
+    pub title: Title,
+    pub description: Description,
+    pub tags: Tags,
+    pub visibility: Visibility,
+    pub created_at: DateTime<Utc>,
+    /// When it first could be watched.
+    pub published_at: Option<DateTime<Utc>>,
+    pub upload: Upload,
+    /// The exact bytes that were accepted.
+    pub source_etag: Option<String>,
+    pub duration: Option<f64>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    pub error: Option<Trouble>,
+    /// The trace of the request that created it, for steps that the store starts.
+    pub trace: Option<TraceParent>,
+    #[serde(default)]
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// Where and how the bytes come in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Upload {
+    pub key: String,
+    pub filename: String,
+    pub content_type: String,
+    /// Bytes, as declared and enforced by the store.
+    pub size: u64,
+    pub multipart: Option<Multipart>,
+    /// The last moment at which a URL that we signed is good.
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Multipart {
+    pub upload_id: String,
+    /// Bytes of each part but the last.
+    pub part_size: u64,
+    pub part_count: u32,
+}
+
+impl Multipart {
+    /// Bytes of the part with this number, counted from 1; none beyond the last.
+    pub fn size_of(&self, part_number: u32, total: u64) -> Option<u64> {
+        if part_number == 0 || part_number > self.part_count {
+            return None;
+        }
+        let start = u64::from(part_number - 1) * self.part_size;
+        Some(self.part_size.min(total.saturating_sub(start)))
+    }
+}
+
+/// Why a clip was refused or failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub code: String,
+    pub message: String,
+    /// The step that failed; none for a refusal.
+    pub step: Option<String>,
+}
+
+impl From<Rejection> for Trouble {
+    fn from(rejection: Rejection) -> Self {
+        Self {
+            code: rejection.code.as_str().to_owned(),
+            message: rejection.message,
+            step: None,
+        }
+    }
+}
+
+/// What an owner may change.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    pub title: Option<Title>,
+    pub description: Option<Description>,
+    pub tags: Option<Tags>,
+    pub visibility: Option<Visibility>,
+}
+
+/// The memory of a creating request that carried an `Idempotency-Key`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Remembered {
+    /// SHA-256 of the request's body.
+    pub fingerprint: String,
+    pub video_id: VideoId,
+}
+
+const REMEMBERED_FOR: Duration = Duration::hours(24);
+const WORK_SHARDS: u128 = 8;
+
+pub(crate) fn partition(id: VideoId) -> String {
+    format!("VIDEO#{id}")
+}
+
+pub(crate) fn meta(id: VideoId) -> Key {
+    Key::new(partition(id), "META")
+}
+
+fn owner_partition(owner: UserId) -> String {
+    format!("OWNER#{owner}")
+}
+
+fn remembered(user: UserId, key: &str) -> Key {
+    Key::new(format!("IDEMPOTENCY#{user}"), format!("videos#{key}"))
+}
+
+/// A clip that somebody still has to look after; the janitor goes through these instead of scanning.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Work {
+    pub video_id: VideoId,
+}
+
+pub(crate) fn work(id: VideoId) -> Key {
+    Key::new(format!("WORK#{}", id.as_u128() % WORK_SHARDS), id.to_string())
+}
+
+pub(crate) fn open_work(id: VideoId) -> Result<Write, Error> {
+    Write::put(work(id), &Work { video_id: id })
+}
+
+/// Sorts by time, then by id.
+pub(crate) fn moment(at: DateTime<Utc>, id: VideoId) -> String {
+    format!("{}#{id}", at.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+}
+
+impl Catalog {
+    /// Writes a new clip. With a key that was used before: `Condition`, and nothing is written.
+    pub async fn create_video(&self, video: &Video, idempotency: Option<(&str, Remembered)>) -> Result<(), Error> {
+        let put = Write::put(meta(video.id), video)?
+            .owned_by(&owner_partition(video.owner), &moment(video.created_at, video.id))
+            .if_absent();
+        let mut writes = vec![put, open_work(video.id)?];
+        if let Some((key, memory)) = idempotency {
+            let expires = video.created_at + REMEMBERED_FOR;
+            let put = Write::put(remembered(video.owner, key), &memory)?.expires_at(expires);
+            writes.push(put.if_absent());
+        }
+        self.table.write(writes).await
+    }
+
+    pub async fn remembered(&self, user: UserId, key: &str) -> Result<Option<Remembered>, Error> {
+        self.table.get(&remembered(user, key)).await
+    }
+
+    /// The clip, whatever its status; also what is left of a deleted one.
+    pub async fn video(&self, id: VideoId) -> Result<Option<Video>, Error> {
+        self.table.get(&meta(id)).await
+    }
+
+    pub async fn videos(&self, ids: &[VideoId]) -> Result<Vec<Video>, Error> {
+        let keys: Vec<Key> = ids.iter().map(|id| meta(*id)).collect();
+        let mut videos = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(100) {
+            videos.extend(self.table.get_many(keys).await?);
+        }
+        Ok(videos)
+    }
+
+    /// A user's clips, latest first, with the place to go on from.
+    pub async fn videos_of(
+        &self,
+        owner: UserId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Video>, Option<String>), Error> {
+        let mut query = Query::partition(owner_partition(owner)).by_owner().backward().limit(limit);
+        if let Some(after) = after {
+            query = query.after(after);
+        }
+        self.table.query(query).await
+    }
+
+    /// The bytes are there: probing may begin. False when that was known.
+    pub async fn begin_processing(&self, video: &Video, etag: &str, message: &Message) -> Result<bool, Error> {
+        let update = Write::update(meta(video.id))
+            .set("status", &Status::Processing)?
+            .set("source_etag", &etag)?
+            .if_equal("status", &Status::Uploading)?;
+        let probe = ledger::pending(video.id, video.generation, "probe", "")?;
+        let result = self.table.write(vec![update, probe, outbox::remember(message)?]).await;
+        done_unless_condition(result)
+    }
+
+    /// Refuses the clip. False when its fate was decided already.
+    pub async fn reject(&self, id: VideoId, generation: u32, rejection: &Rejection) -> Result<bool, Error> {
+        let update = Write::update(meta(id))
+            .set("status", &Status::Rejected)?
+            .set("error", &Trouble::from(rejection.clone()))?
+            .if_equal("generation", &generation)?
+            .if_one_of("status", &[Status::Uploading, Status::Processing])?;
+        done_unless_condition(self.table.write(vec![update, open_work(id)?]).await)
+    }
+
+    /// Gives the clip up; also after it could be watched. False when its fate was decided already.
+    pub async fn fail(&self, video: &Video, trouble: &Trouble) -> Result<bool, Error> {
+        let update = Write::update(meta(video.id))
+            .set("status", &Status::Failed)?
+            .set("error", trouble)?
+            .if_equal("generation", &video.generation)?
+            .if_one_of("status", &[Status::Processing, Status::Playable])?;
+        let mut writes = vec![update];
+        writes.extend(feed::withdraw(video));
+        done_unless_condition(self.table.write(writes).await)
+    }
+
+    /// Starts a failed clip anew. `Condition` when it has not failed.
+    pub async fn retry(&self, video: &Video, message: &Message) -> Result<(), Error> {
+        let generation = video.generation + 1;
+        let update = Write::update(meta(video.id))
+            .set("status", &Status::Processing)?
+            .set("generation", &generation)?
+            .remove("error")
+            .remove("warnings")
+            .if_equal("status", &Status::Failed)?
+            .if_equal("generation", &video.generation)?;
+        let probe = ledger::pending(video.id, generation, "probe", "")?;
+        let writes = vec![update, probe, open_work(video.id)?, outbox::remember(message)?];
+        self.table.write(writes).await
+    }
+
+    /// Changes what the owner may change. `Condition` when somebody else did so first, or the clip is deleted.
+    pub async fn edit(&self, video: &Video, edit: &Edit, message: &Message) -> Result<Video, Error> {
+        let after = edited(video, edit);
+        let update = Write::update(meta(video.id))
+            .set("title", &after.title)?
+            .set("description", &after.description)?
+            .set("tags", &after.tags)?
+            .set("visibility", &after.visibility)?
+            .set("revision", &after.revision)?
+            .if_equal("revision", &video.revision)?
+            .if_equal("status", &video.status)?;
+        let mut writes = vec![update, outbox::remember(message)?];
+        writes.extend(feed::relist(&after)?);
+        self.table.write(writes).await?;
+        Ok(after)
+    }
+
+    /// Hides the clip from everybody at once; the janitor removes the rest. `Condition` when it changed meanwhile.
+    pub async fn delete(&self, video: &Video, message: &Message, now: DateTime<Utc>) -> Result<(), Error> {
+        let update = Write::update(meta(video.id))
+            .set("status", &Status::Deleted)?
+            .set("deleted_at", &now)?
+            .set("revision", &(video.revision + 1))?
+            .if_equal("revision", &video.revision)?
+            .if_equal("status", &video.status)?;
+        let mut writes = vec![update, open_work(video.id)?, outbox::remember(message)?];
+        writes.extend(feed::withdraw(video));
+        self.table.write(writes).await
+    }
+
+    /// Removes all that is known of a deleted clip but a tombstone, which the store drops at `forget_at`.
+    pub async fn bury(&self, video: &Video, forget_at: DateTime<Utc>) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Sk {
+            sk: String,
+        }
+        let items: Vec<Sk> = self.table.query_all(Query::partition(partition(video.id))).await?;
+        for item in items.iter().filter(|item| item.sk != "META") {
+            self.table.delete(&Key::new(partition(video.id), &item.sk)).await?;
+        }
+        let tombstone = Write::update(meta(video.id))
+            .set("expires_at", &forget_at.timestamp())?
+            .remove("gsi1pk")
+            .remove("gsi1sk")
+            .if_equal("status", &Status::Deleted)?;
+        done_unless_condition(self.table.write(vec![tombstone]).await).map(|_| ())
+    }
+
+    /// All clips that somebody still has to look after.
+    pub async fn open_work(&self) -> Result<Vec<VideoId>, Error> {
+        let mut ids = Vec::new();
+        for shard in 0..WORK_SHARDS {
+            let items: Vec<Work> = self.table.query_all(Query::partition(format!("WORK#{shard}"))).await?;
+            ids.extend(items.into_iter().map(|item| item.video_id));
+        }
+        Ok(ids)
+    }
+
+    /// Nobody has to look after this clip any more.
+    pub async fn close_work(&self, id: VideoId) -> Result<(), Error> {
+        self.table.delete(&work(id)).await
+    }
+
+    /// Every step of a generation.
+    pub async fn steps(&self, id: VideoId, generation: u32) -> Result<Vec<StepItem>, Error> {
+        self.table.query_all(Query::partition(partition(id)).prefix(&ledger::prefix(generation))).await
+    }
+}
+
+fn edited(video: &Video, edit: &Edit) -> Video {
+    let mut after = video.clone();
+    after.revision += 1;
+    if let Some(title) = &edit.title {
+        after.title = title.clone();
+    }
+    if let Some(description) = &edit.description {
+        after.description = description.clone();
+    }
+    if let Some(tags) = &edit.tags {
+        after.tags = tags.clone();
+    }
+    if let Some(visibility) = edit.visibility {
+        after.visibility = visibility;
+    }
+    after
+}
+
+/// A condition that did not hold means that the change was made before, or is no longer wanted.
+pub(crate) fn done_unless_condition(result: Result<(), Error>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(Error::Condition(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_sizes_add_up_to_the_whole() {
+        let multipart = Multipart { upload_id: "u".into(), part_size: 8, part_count: 3 };
+        let sizes: Vec<_> = (0..=4).map(|n| multipart.size_of(n, 20)).collect();
+        assert_eq!(sizes, [None, Some(8), Some(8), Some(4), None]);
+    }
+}

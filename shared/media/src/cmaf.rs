@@ -1,0 +1,632 @@
+//! Splits a fragmented MP4 of one track into an init segment and media segments, each an object of its own.
+//!
+//! ffmpeg's fragments are taken apart into samples and put together again, because three things have to be ours:
+//! where a sound segment ends (at the sample nearest to the picture's boundary), when a segment starts (a unit in the
+//! middle of a clip continues its predecessor's `tfdt` and sequence numbers), and that the first picture is shown at
+//! exactly zero (ffmpeg delays it by the depth of the B-frames). Samples themselves are copied as they are.
+//! No more than one segment and one fragment is held in memory.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use mp4_atom::{
+    Atom, Codec, Encode, FourCC, Header, Mfhd, Moof, Moov, ReadFrom, Tfdt, Tfhd, Traf, Trex, Trun, TrunEntry,
+    TrunSamples,
+};
+
+use crate::manifest::{Keyframe, Part, Segment};
+use crate::plan::Plan;
+use crate::source::Fraction;
+
+pub const INIT: &str = "init.mp4";
+
+/// `00000.m4s`, `00001.m4s` ...
+pub fn segment_name(index: usize) -> String {
+    format!("{index:05}.m4s")
+}
+
+/// Where segments end, and what comes before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    kind: Kind,
+    frame_rate: Fraction,
+    /// Frames of a whole segment.
+    segment_frames: u32,
+    /// Frame of the clip with which the first segment begins.
+    first_frame: u64,
+    /// Of the whole clip.
+    segments: u64,
+    /// Of the first fragment.
+    sequence_number: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A fragment per GOP is kept, and a segment is so many of them.
+    Video { gops: u32 },
+    /// A fragment per segment.
+    Audio,
+}
+
+impl Cut {
+    pub fn video(plan: &Plan, first_frame: u64) -> Self {
+        let gops = first_frame / u64::from(plan.gop_frames);
+        Self {
+            kind: Kind::Video {
+                gops: plan.gops_per_segment,
+            },
+            frame_rate: plan.frame_rate,
+            segment_frames: plan.segment_frames(),
+            first_frame,
+            segments: plan.segments(),
+            sequence_number: u32::try_from(gops).unwrap_or(u32::MAX - 1).saturating_add(1),
+        }
+    }
+
+    pub fn audio(plan: &Plan) -> Self {
+        Self {
+            kind: Kind::Audio,
+            frame_rate: plan.frame_rate,
+            segment_frames: plan.segment_frames(),
+            first_frame: 0,
+            segments: plan.segments(),
+            sequence_number: 1,
+        }
+    }
+
+    /// When a frame of the clip is shown, in ticks.
+    fn ticks(&self, frame: u64, timescale: u32) -> u64 {
+        let num = u128::from(self.frame_rate.num.max(1));
+        let ticks = u128::from(frame) * u128::from(self.frame_rate.den) * u128::from(timescale);
+        u64::try_from((ticks + num / 2) / num).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a split has made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track {
+    /// RFC 6381: `avc1.64001f`, `mp4a.40.2`.
+    pub codecs: String,
+    /// Ticks a second.
+    pub timescale: u32,
+    /// Sum of the samples' durations, in ticks.
+    pub ticks: u64,
+    pub samples: u64,
+    pub init_size: u64,
+    pub segments: Vec<Segment>,
+}
+
+impl Track {
+    /// The part of a rendition whose files are stored under `prefix`, which ends in `/`.
+    pub fn part(self, prefix: String) -> Part {
+        Part {
+            prefix,
+            init_size: self.init_size,
+            segments: self.segments,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot be read or written: {0}")]
+    Io(#[from] io::Error),
+    #[error("a box cannot be read: {0}")]
+    Box(mp4_atom::Error),
+    #[error("the file ends in the middle of a box")]
+    Truncated,
+    #[error("there is no {0}")]
+    Missing(&'static str),
+    #[error("the file has more than one track")]
+    SeveralTracks,
+    #[error("{0} is neither H.264 nor AAC")]
+    UnknownCodec(String),
+    #[error("a fragment is not laid out as ffmpeg does it: {0}")]
+    Layout(&'static str),
+    #[error("fragment {0} does not begin with a keyframe")]
+    NoKeyframe(u32),
+    #[error("fragment {0} does not begin where its predecessor ends")]
+    Gap(u32),
+}
+
+impl From<mp4_atom::Error> for Error {
+    fn from(error: mp4_atom::Error) -> Self {
+        match error {
+            mp4_atom::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Truncated,
+            mp4_atom::Error::Io(error) => Self::Io(error),
+            error => Self::Box(error),
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Splits `input` into files in `dir`, which exists.
+pub fn split_file(input: &Path, cut: &Cut, dir: &Path) -> Result<Track> {
+    let reader = BufReader::with_capacity(1 << 18, File::open(input)?);
+    split(reader, cut, |name, bytes| std::fs::write(dir.join(name), bytes))
+}
+
+/// Splits `input` and hands each object to `sink`: the init segment first, then the media segments in order.
+pub fn split(input: impl Read, cut: &Cut, mut sink: impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<Track> {
+    let mut reader = Reader { input };
+    let (init, track) = reader.init()?;
+    sink(INIT, &init)?;
+    let mut splitter = Splitter::new(cut, track);
+    while let Some(fragment) = reader.fragment()? {
+        splitter.take(&fragment, &mut sink)?;
+    }
+    splitter.finish(init.len() as u64, &mut sink)
+}
+
+/// What the init segment says of its only track.
+struct Description {
+    id: u32,
+    timescale: u32,
+    codecs: String,
+    defaults: Trex,
+}
+
+impl Description {
+    fn read(moov: &Moov) -> Result<Self> {
+        let [trak] = moov.trak.as_slice() else {
+            return Err(if moov.trak.is_empty() {
+                Error::Missing("track")
+            } else {
+                Error::SeveralTracks
+            });
+        };
+        let id = trak.tkhd.track_id;
+        let mvex = moov.mvex.as_ref().ok_or(Error::Missing("mvex"))?;
+        let trex = mvex.trex.iter().find(|trex| trex.track_id == id);
+        let codec = trak
+            .mdia
+            .minf
+            .stbl
+            .stsd
+            .codecs
+            .first()
+            .ok_or(Error::Missing("sample entry"))?;
+        let timescale = trak.mdia.mdhd.timescale;
+        if timescale == 0 {
+            return Err(Error::Missing("timescale"));
+        }
+        Ok(Self {
+            id,
+            timescale,
+            codecs: codecs(codec)?,
+            defaults: trex.cloned().unwrap_or_default(),
+        })
+    }
+}
+
+/// RFC 6381 3.3 and 3.4.
+fn codecs(codec: &Codec) -> Result<String> {
+    match codec {
+        Codec::Avc1(avc) => {
+            let avcc = &avc.avcc;
+            let [profile, compatibility, level] = [
+                avcc.avc_profile_indication,
+                avcc.profile_compatibility,
+                avcc.avc_level_indication,
+            ];
+            Ok(format!("avc1.{profile:02x}{compatibility:02x}{level:02x}"))
+        }
+        Codec::Mp4a(mp4a) => {
+            let config = &mp4a.esds.es_desc.dec_config;
+            let specific = config
+                .dec_specific
+                .as_ref()
+                .ok_or(Error::Missing("AAC configuration"))?;
+            Ok(format!(
+                "mp4a.{:02x}.{}",
+                config.object_type_indication, specific.profile
+            ))
+        }
+        other => Err(Error::UnknownCodec(name_of(other))),
+    }
+}
+
+fn name_of(codec: &Codec) -> String {
+    match codec {
+        Codec::Unknown(kind, _) => kind.to_string(),
+        _ => "the sample entry".to_owned(),
+    }
+}
+
+/// A `moof` and its `mdat`.
+struct Fragment {
+    moof: Moof,
+    moof_size: u64,
+    data: Vec<u8>,
+}
+
+/// Reads top-level boxes in order.
+struct Reader<R> {
+    input: R,
+}
+
+/// `ftyp`, `moov` and `moof` of one track are far smaller.
+const LARGEST_BOX: u64 = 16 << 20;
+
+impl<R: Read> Reader<R> {
+    /// The boxes of the init segment as they are, and what they say.
+    fn init(&mut self) -> Result<(Vec<u8>, Description)> {
+        let mut init = Vec::new();
+        while let Some((kind, size)) = self.header()? {
+            match &kind.to_string()[..] {
+                "ftyp" => append(&mut init, kind, &self.body(size, LARGEST_BOX)?)?,
+                "moov" => {
+                    let body = self.body(size, LARGEST_BOX)?;
+                    append(&mut init, kind, &body)?;
+                    let moov = Moov::decode_body(&mut &body[..])?;
+                    return Ok((init, Description::read(&moov)?));
+                }
+                "moof" | "mdat" => break,
+                _ => self.skip(size)?,
+            }
+        }
+        Err(Error::Missing("moov"))
+    }
+
+    /// None at the end of the file.
+    fn fragment(&mut self) -> Result<Option<Fragment>> {
+        while let Some((kind, size)) = self.header()? {
+            if kind != Moof::KIND {
+                self.skip(size)?;
+                continue;
+            }
+            let body = self.body(size, LARGEST_BOX)?;
+            let moof = Moof::decode_body(&mut &body[..])?;
+            let data = self.mdat()?;
+            return Ok(Some(Fragment {
+                moof,
+                moof_size: size + BOX_HEADER,
+                data,
+            }));
+        }
+        Ok(None)
+    }
+
+    fn mdat(&mut self) -> Result<Vec<u8>> {
+        match self.header()? {
+            Some((kind, size)) if kind == MDAT => self.body(size, u64::MAX),
+            Some(_) => Err(Error::Layout("something lies between moof and mdat")),
+            None => Err(Error::Truncated),
+        }
+    }
+
+    /// Kind and size of the body; none at the end of the file.
+    fn header(&mut self) -> Result<Option<(FourCC, u64)>> {
+        let Some(header) = Option::<Header>::read_from(&mut self.input)? else {
+            return Ok(None);
+        };
+        let size = header.size.ok_or(Error::Layout("a box without a size"))?;
+        Ok(Some((header.kind, size as u64)))
+    }
+
+    /// Grows with what is there, not with what the header promises.
+    fn body(&mut self, size: u64, limit: u64) -> Result<Vec<u8>> {
+        if size > limit {
+            return Err(Error::Layout("a box is too large"));
+        }
+        let mut body = Vec::new();
+        self.input.by_ref().take(size).read_to_end(&mut body)?;
+        if body.len() as u64 == size {
+            Ok(body)
+        } else {
+            Err(Error::Truncated)
+        }
+    }
+
+    fn skip(&mut self, size: u64) -> Result<()> {
+        let skipped = io::copy(&mut self.input.by_ref().take(size), &mut io::sink())?;
+        if skipped == size { Ok(()) } else { Err(Error::Truncated) }
+    }
+}
+
+const MDAT: FourCC = FourCC::new(b"mdat");
+const BOX_HEADER: u64 = 8;
+
+fn append(bytes: &mut Vec<u8>, kind: FourCC, body: &[u8]) -> Result<()> {
+    Header {
+        kind,
+        size: Some(body.len()),
+    }
+    .encode(bytes)?;
+    bytes.extend_from_slice(body);
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sample {
+    duration: u32,
+    size: u32,
+    flags: u32,
+    cts: i64,
+}
+
+/// ISO/IEC 14496-12 8.8.3.1: `sample_is_non_sync_sample`.
+const NOT_SYNC: u32 = 0x0001_0000;
+
+impl Sample {
+    fn is_sync(&self) -> bool {
+        self.flags & NOT_SYNC == 0
+    }
+}
+
+impl Fragment {
+    fn traf(&self, track: &Description) -> Result<&Traf> {
+        match self.moof.traf.as_slice() {
+            [traf] if traf.tfhd.track_id == track.id => Ok(traf),
+            [_] => Err(Error::Layout("an unknown track")),
+            _ => Err(Error::SeveralTracks),
+        }
+    }
+
+    /// The samples, whose bytes are `data` from its start and without gaps.
+    fn samples(&self, track: &Description) -> Result<Vec<Sample>> {
+        let traf = self.traf(track)?;
+        let [trun] = traf.trun.as_slice() else {
+            return Err(Error::Layout("not one trun"));
+        };
+        // 16 with a 64-bit size.
+        let starts = [BOX_HEADER, 16].map(|header| i64::try_from(self.moof_size + header).ok());
+        if !starts.contains(&trun.data_offset.map(i64::from)) {
+            return Err(Error::Layout("samples do not start with the mdat"));
+        }
+        if trun.samples.is_empty() || trun.samples.len() > self.data.len() {
+            return Err(Error::Layout("no samples, or empty ones"));
+        }
+        let samples: Vec<Sample> = trun
+            .samples
+            .iter()
+            .map(|entry| sample(&entry, &traf.tfhd, &track.defaults))
+            .collect();
+        let size: u64 = samples.iter().map(|sample| u64::from(sample.size)).sum();
+        if size == self.data.len() as u64 {
+            Ok(samples)
+        } else {
+            Err(Error::Layout("samples do not fill the mdat"))
+        }
+    }
+
+    fn decode_time(&self, track: &Description) -> Result<u64> {
+        let tfdt = self.traf(track)?.tfdt.as_ref().ok_or(Error::Missing("tfdt"))?;
+        Ok(tfdt.base_media_decode_time)
+    }
+}
+
+fn sample(entry: &TrunEntry, header: &Tfhd, defaults: &Trex) -> Sample {
+    let duration = entry.duration.or(header.default_sample_duration);
+    let size = entry.size.or(header.default_sample_size);
+    let flags = entry.flags.or(header.default_sample_flags);
+    Sample {
+        duration: duration.unwrap_or(defaults.default_sample_duration),
+        size: size.unwrap_or(defaults.default_sample_size),
+        flags: flags.unwrap_or(defaults.default_sample_flags),
+        cts: entry.cts.unwrap_or(0),
+    }
+}
+
+/// Collects samples into chunks (a `moof` and its `mdat`), and chunks into segments.
+struct Splitter<'a> {
+    cut: &'a Cut,
+    track: Description,
+    /// `tfdt` of the first fragment read: ours counts from `cut.first_frame` instead.
+    origin: Option<u64>,
+    /// How long after it is decoded the first picture is shown.
+    delay: i64,
+    chunk: Chunk,
+    /// Ticks before the chunk under way.
+    elapsed: u64,
+    segment: Vec<u8>,
+    segment_ticks: u64,
+    keyframes: Vec<Keyframe>,
+    sequence_number: u32,
+    samples: u64,
+    segments: Vec<Segment>,
+}
+
+#[derive(Default)]
+struct Chunk {
+    samples: Vec<Sample>,
+    data: Vec<u8>,
+    ticks: u64,
+}
+
+impl Chunk {
+    fn push(&mut self, sample: Sample, bytes: &[u8]) {
+        self.samples.push(sample);
+        self.data.extend_from_slice(bytes);
+        self.ticks += u64::from(sample.duration);
+    }
+}
+
+impl<'a> Splitter<'a> {
+    fn new(cut: &'a Cut, track: Description) -> Self {
+        Self {
+            cut,
+            track,
+            origin: None,
+            delay: 0,
+            chunk: Chunk::default(),
+            elapsed: 0,
+            segment: Vec::new(),
+            segment_ticks: 0,
+            keyframes: Vec::new(),
+            sequence_number: cut.sequence_number,
+            samples: 0,
+            segments: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, fragment: &Fragment, sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<()> {
+        let samples = fragment.samples(&self.track)?;
+        self.check_time(fragment.decode_time(&self.track)?, samples[0].cts)?;
+        if matches!(self.cut.kind, Kind::Video { .. }) && !samples[0].is_sync() {
+            return Err(Error::NoKeyframe(fragment.moof.mfhd.sequence_number));
+        }
+        let mut rest = &fragment.data[..];
+        for sample in samples {
+            let (bytes, after) = rest.split_at_checked(sample.size as usize).ok_or(Error::Truncated)?;
+            rest = after;
+            if self.sound_ends_before(&sample) {
+                self.end_chunk()?;
+                self.end_segment(sink)?;
+            }
+            self.chunk.push(sample, bytes);
+        }
+        if let Kind::Video { gops } = self.cut.kind {
+            self.end_chunk()?;
+            if self.keyframes.len() >= gops as usize {
+                self.end_segment(sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Durations alone place the samples, so they have to add up to what ffmpeg wrote down.
+    fn check_time(&mut self, decode_time: u64, cts: i64) -> Result<()> {
+        let origin = match self.origin {
+            Some(origin) => origin,
+            None => {
+                self.delay = cts;
+                *self.origin.insert(decode_time)
+            }
+        };
+        let expected = origin.checked_add(self.elapsed + self.chunk.ticks);
+        if expected == Some(decode_time) {
+            Ok(())
+        } else {
+            Err(Error::Gap(self.sequence_number))
+        }
+    }
+
+    /// A sound segment ends with the sample nearest to where the picture's does; the last one takes what is left.
+    fn sound_ends_before(&self, sample: &Sample) -> bool {
+        let ended = self.segments.len() as u64 + 1;
+        if self.cut.kind != Kind::Audio || ended >= self.cut.segments || self.chunk.samples.is_empty() {
+            return false;
+        }
+        let frame = u64::from(self.cut.segment_frames).saturating_mul(ended);
+        let middle = self.elapsed + self.chunk.ticks + u64::from(sample.duration / 2);
+        middle > self.cut.ticks(frame, self.track.timescale)
+    }
+
+    fn end_chunk(&mut self) -> Result<()> {
+        let chunk = std::mem::take(&mut self.chunk);
+        let Some(first) = chunk.samples.first() else {
+            return Ok(());
+        };
+        let moof = self.moof(&chunk)?;
+        if let Kind::Video { .. } = self.cut.kind {
+            self.keyframes.push(Keyframe {
+                offset: self.segment.len() as u64,
+                size: moof.len() as u64 + BOX_HEADER + u64::from(first.size),
+                duration: seconds(chunk.ticks, self.track.timescale),
+            });
+        }
+        self.segment.extend_from_slice(&moof);
+        append(&mut self.segment, MDAT, &chunk.data)?;
+        self.sequence_number = self.sequence_number.wrapping_add(1);
+        self.samples += chunk.samples.len() as u64;
+        self.elapsed += chunk.ticks;
+        self.segment_ticks += chunk.ticks;
+        Ok(())
+    }
+
+    fn moof(&self, chunk: &Chunk) -> Result<Vec<u8>> {
+        let base = self.cut.ticks(self.cut.first_frame, self.track.timescale);
+        let mut moof = Moof {
+            mfhd: Mfhd {
+                sequence_number: self.sequence_number,
+            },
+            traf: vec![traf(
+                self.track.id,
+                base.saturating_add(self.elapsed),
+                &chunk.samples,
+                self.delay,
+            )],
+        };
+        let mut bytes = Vec::new();
+        moof.encode(&mut bytes)?;
+        // Its own size is known only now, and stays as it is.
+        let offset = bytes.len() as u64 + BOX_HEADER;
+        moof.traf[0].trun[0].data_offset = i32::try_from(offset).ok();
+        bytes.clear();
+        moof.encode(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn end_segment(&mut self, sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<()> {
+        if self.segment.is_empty() {
+            return Ok(());
+        }
+        sink(&segment_name(self.segments.len()), &self.segment)?;
+        self.segments.push(Segment {
+            duration: seconds(self.segment_ticks, self.track.timescale),
+            size: self.segment.len() as u64,
+            keyframes: std::mem::take(&mut self.keyframes),
+        });
+        self.segment.clear();
+        self.segment_ticks = 0;
+        Ok(())
+    }
+
+    fn finish(mut self, init_size: u64, sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<Track> {
+        self.end_chunk()?;
+        self.end_segment(sink)?;
+        if self.segments.is_empty() {
+            return Err(Error::Missing("moof"));
+        }
+        Ok(Track {
+            codecs: self.track.codecs,
+            timescale: self.track.timescale,
+            ticks: self.elapsed,
+            samples: self.samples,
+            init_size,
+            segments: self.segments,
+        })
+    }
+}
+
+/// What most samples share is said once, in the header.
+fn traf(track_id: u32, decode_time: u64, samples: &[Sample], delay: i64) -> Traf {
+    let typical = samples.last().copied();
+    let duration = typical.map(|sample| sample.duration);
+    let flags = typical.map(|sample| sample.flags);
+    let same_duration = samples.iter().all(|sample| Some(sample.duration) == duration);
+    let same_flags = samples.iter().skip(1).all(|sample| Some(sample.flags) == flags);
+    let reordered = samples.iter().any(|sample| sample.cts != delay);
+    let entries = samples.iter().map(|sample| TrunEntry {
+        duration: (!same_duration).then_some(sample.duration),
+        size: Some(sample.size),
+        flags: (!same_flags || Some(sample.flags) != flags).then_some(sample.flags),
+        cts: reordered.then(|| sample.cts - delay),
+    });
+    let trun = Trun {
+        data_offset: Some(0),
+        samples: TrunSamples::Explicit(entries.collect()),
+    };
+    Traf {
+        tfhd: Tfhd {
+            track_id,
+            default_sample_duration: duration,
+            default_sample_flags: flags,
+            default_base_is_moof: true,
+            ..Tfhd::default()
+        },
+        tfdt: Some(Tfdt {
+            base_media_decode_time: decode_time,
+        }),
+        trun: vec![trun],
+        ..Traf::default()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a clip of 2^52 ticks has no end")]
+fn seconds(ticks: u64, timescale: u32) -> f64 {
+    ticks as f64 / f64::from(timescale)
+}

@@ -1,0 +1,317 @@
+//! ffmpeg's arguments for the renditions, the MP3 and the download. Pure; nothing is run here.
+//!
+//! A run works in a directory of its own and writes its files there by name. Each rendition is one fragmented MP4,
+//! which `cmaf` splits into the objects that are stored. The same arguments give the same bytes.
+
+use crate::filters::{self, strings};
+use crate::plan::{Plan, Rung, Sound, Unit, Work};
+use crate::source::{Audio, Fraction};
+
+/// Exit code of ffmpeg when more than half of the frames did not decode: the clip is corrupt.
+pub const CORRUPT: i32 = 69;
+
+/// Hertz of every sound.
+pub const SAMPLE_RATE: u32 = 48_000;
+
+/// What [`mp3_args`] writes.
+pub const MP3: &str = "audio.mp3";
+
+/// What [`download_args`] writes.
+pub const DOWNLOAD: &str = "download.mp4";
+
+/// What a unit's run writes: the name of the rung or sound, and its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    pub name: String,
+    pub file: String,
+}
+
+pub fn outputs(plan: &Plan, unit: &Unit) -> Vec<Output> {
+    let names: Vec<&str> = match &unit.work {
+        Work::Video { rungs, .. } => chosen(plan, rungs).into_iter().map(|rung| rung.name.as_str()).collect(),
+        Work::Audio => plan.sounds.iter().map(|sound| sound.name.as_str()).collect(),
+    };
+    names
+        .into_iter()
+        .map(|name| Output {
+            name: name.to_owned(),
+            file: file(name),
+        })
+        .collect()
+}
+
+fn file(name: &str) -> String {
+    format!("{name}.mp4")
+}
+
+/// Arguments of the run that makes all of a unit's outputs from one decode. `input` is the source's path.
+///
+/// Empty if there is nothing to make: a silent clip has no sound.
+pub fn unit_args(plan: &Plan, unit: &Unit, input: &str) -> Vec<String> {
+    match (&unit.work, &plan.source.audio) {
+        (
+            Work::Video {
+                rungs,
+                first_frame,
+                frames,
+            },
+            _,
+        ) => video_args(plan, &chosen(plan, rungs), *first_frame, *frames, input),
+        (Work::Audio, Some(audio)) => audio_args(plan, audio, input),
+        (Work::Audio, None) => Vec::new(),
+    }
+}
+
+/// Highest first, whatever the unit's order.
+fn chosen<'a>(plan: &'a Plan, names: &[String]) -> Vec<&'a Rung> {
+    plan.rungs.iter().filter(|rung| names.contains(&rung.name)).collect()
+}
+
+fn video_args(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64, input: &str) -> Vec<String> {
+    let mut args = seek(plan, first_frame);
+    args.extend(filters::input(&plan.source, plan.threads, input));
+    args.extend(strings(&["-filter_complex_threads", &plan.threads.to_string()]));
+    args.extend([
+        "-filter_complex".to_owned(),
+        picture_graph(plan, rungs, first_frame, frames),
+    ]);
+    for rung in rungs {
+        args.extend(rung_args(plan, rung));
+    }
+    args
+}
+
+/// Starts decoding a little early: a demuxer finds the keyframe before a time only roughly, and `fps` drops what
+/// comes before the range.
+fn seek(plan: &Plan, first_frame: u64) -> Vec<String> {
+    const EARLY: f64 = 1.0;
+    let ahead = plan.seconds(first_frame) - EARLY;
+    if ahead <= 0.0 {
+        return Vec::new();
+    }
+    let time = format!("{:.6}", plan.source.video.start + ahead);
+    strings(&["-seek_timestamp", "1", "-noaccurate_seek", "-ss", &time])
+}
+
+/// One decode. The lower rungs are scaled from the highest one's picture, so that a 4k source is scaled and
+/// tone-mapped once.
+fn picture_graph(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64) -> String {
+    let Some((top, lower)) = rungs.split_first() else {
+        return String::new();
+    };
+    let video = &plan.source.video;
+    let grid = grid(plan, first_frame, frames);
+    let look = filters::sdr(video, top.width, top.height);
+    let copies: String = lower.iter().map(|rung| format!("[from-{}]", rung.name)).collect();
+    let mut graph = format!(
+        "[0:{}]{grid},{look},split={}[{}]{copies}",
+        video.stream,
+        rungs.len(),
+        top.name
+    );
+    for Rung {
+        name, width, height, ..
+    } in lower
+    {
+        let scale = format!("scale={width}:{height}:flags={}", filters::SCALER);
+        graph.push_str(&format!(";[from-{name}]{scale},setsar=1[{name}]"));
+    }
+    graph
+}
+
+/// Exactly these frames of the output's grid, numbered from zero: what comes early is dropped, and the last frame
+/// stands until the end.
+fn grid(plan: &Plan, first_frame: u64, frames: u64) -> String {
+    let Fraction { num, den } = plan.frame_rate;
+    let zero = filters::from_zero(plan.source.video.start);
+    let fps = format!(
+        "fps={num}/{den}:start_time={:.6}:eof_action=pass",
+        plan.seconds(first_frame)
+    );
+    format!("{zero},{fps},tpad=stop=-1:stop_mode=clone,trim=end_frame={frames},setpts=N")
+}
+
+fn rung_args(plan: &Plan, rung: &Rung) -> Vec<String> {
+    let mut args = vec!["-map".to_owned(), format!("[{}]", rung.name)];
+    args.extend(x264_args(plan, rung));
+    args.extend(strings(&[
+        "-color_primaries",
+        "bt709",
+        "-color_trc",
+        "bt709",
+        "-colorspace",
+        "bt709",
+    ]));
+    args.extend(strings(&["-color_range", "tv", "-fps_mode", "passthrough"]));
+    // SEI holds nothing a player needs, but x264's version and settings.
+    args.extend(strings(&["-bsf:v", "filter_units=remove_types=6"]));
+    args.extend(strings(&[
+        "-video_track_timescale",
+        &timescale(plan.frame_rate).to_string(),
+    ]));
+    args.extend(fragmented("+frag_keyframe"));
+    args.push(file(&rung.name));
+    args
+}
+
+/// Closed GOPs of one length, so that the rungs' segments begin with the same frame.
+fn x264_args(plan: &Plan, rung: &Rung) -> Vec<String> {
+    let gop = plan.gop_frames.to_string();
+    let level = format!("{}.{}", rung.level / 10, rung.level % 10);
+    let mut args = strings(&[
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-profile:v",
+        "high",
+        "-level:v",
+        &level,
+    ]);
+    args.extend(strings(&[
+        "-refs",
+        &rung.reference_frames.to_string(),
+        "-crf",
+        &rung.crf.to_string(),
+    ]));
+    args.extend(strings(&[
+        "-maxrate",
+        &rung.max_rate.to_string(),
+        "-bufsize",
+        &rung.buffer.to_string(),
+    ]));
+    args.extend(strings(&[
+        "-g",
+        &gop,
+        "-keyint_min",
+        &gop,
+        "-sc_threshold",
+        "0",
+        "-flags",
+        "+cgop+bitexact",
+    ]));
+    args.extend(strings(&["-threads", &plan.threads.to_string()]));
+    args
+}
+
+/// Ticks a second: a frame is a whole number of them, and audio can be compared with it to 0.1 ms.
+pub fn timescale(frame_rate: Fraction) -> u32 {
+    const FINE: u32 = 10_000;
+    frame_rate.num * FINE.div_ceil(frame_rate.num.max(1)).max(1)
+}
+
+/// One MP4 of fragments and nothing else, without the source's metadata or ours.
+fn fragmented(flags: &str) -> Vec<String> {
+    let flags = format!("+cmaf+empty_moov+default_base_moof+skip_trailer{flags}");
+    let mut args = anonymous();
+    args.extend(strings(&["-movflags", &flags, "-f", "mp4"]));
+    args
+}
+
+fn anonymous() -> Vec<String> {
+    strings(&["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"])
+}
+
+fn audio_args(plan: &Plan, audio: &Audio, input: &str) -> Vec<String> {
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    args.extend(["-filter_complex".to_owned(), sound_graph(plan, audio)]);
+    for sound in &plan.sounds {
+        args.extend(sound_args(sound));
+    }
+    args
+}
+
+fn sound_graph(plan: &Plan, audio: &Audio) -> String {
+    let names: String = plan.sounds.iter().map(|sound| format!("[{}]", sound.name)).collect();
+    format!(
+        "[0:{}]{},asplit={}{names}",
+        audio.stream,
+        stereo(plan),
+        plan.sounds.len()
+    )
+}
+
+/// Stereo that begins with the first picture and ends with the last: silence where the source has no sound, and
+/// nothing of what it has before or after.
+fn stereo(plan: &Plan) -> String {
+    let zero = filters::from_zero(plan.source.video.start);
+    let samples = samples(plan);
+    format!(
+        "a{zero},aresample={SAMPLE_RATE}:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,\
+         apad=whole_len={samples},atrim=end_sample={samples}"
+    )
+}
+
+/// As long as the picture (Apple HLS authoring 8.3).
+fn samples(plan: &Plan) -> u64 {
+    let num = u64::from(plan.frame_rate.num);
+    let ticks = plan
+        .frames
+        .saturating_mul(u64::from(SAMPLE_RATE) * u64::from(plan.frame_rate.den));
+    (ticks.saturating_add(num / 2) / num).max(1)
+}
+
+fn sound_args(sound: &Sound) -> Vec<String> {
+    let mut args = vec!["-map".to_owned(), format!("[{}]", sound.name)];
+    args.extend(strings(&[
+        "-c:a",
+        "aac",
+        "-b:a",
+        &sound.bit_rate.to_string(),
+        "-flags",
+        "+bitexact",
+    ]));
+    // The encoder's first packet only primes the decoder. Without it sound starts at zero for players that read
+    // no edit list, which in HLS is all of them.
+    args.extend(strings(&[
+        "-bsf:a",
+        "noise=drop='eq(n\\,0)'",
+        "-frag_duration",
+        "1000000",
+    ]));
+    args.extend(fragmented(""));
+    args.push(file(&sound.name));
+    args
+}
+
+/// The sound alone as [`MP3`], variable bit rate at about 190 kbit/s. None for a silent clip.
+pub fn mp3_args(plan: &Plan, input: &str, title: &str, channel: &str) -> Option<Vec<String>> {
+    let audio = plan.source.audio.as_ref()?;
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    args.extend([
+        "-filter_complex".to_owned(),
+        format!("[0:{}]{}[sound]", audio.stream, stereo(plan)),
+    ]);
+    args.extend(strings(&[
+        "-map",
+        "[sound]",
+        "-c:a",
+        "libmp3lame",
+        "-q:a",
+        "2",
+        "-flags",
+        "+bitexact",
+    ]));
+    args.extend(anonymous());
+    args.extend(["-metadata".to_owned(), format!("title={title}")]);
+    args.extend(["-metadata".to_owned(), format!("artist={channel}")]);
+    args.extend(strings(&["-id3v2_version", "3", "-write_id3v1", "0", "-f", "mp3", MP3]));
+    Some(args)
+}
+
+/// Joins renditions into [`DOWNLOAD`], playable while it loads. Each input is a rendition's init and media segments
+/// one after the other: only there picture and sound both start at zero.
+pub fn download_args(video: &str, audio: Option<&str>) -> Vec<String> {
+    let mut args = strings(&["-y"]);
+    for input in [Some(video), audio].into_iter().flatten() {
+        args.extend(strings(&["-protocol_whitelist", "file,pipe", "-f", "mov", "-i", input]));
+    }
+    args.extend(strings(&["-map", "0:v:0"]));
+    if audio.is_some() {
+        args.extend(strings(&["-map", "1:a:0"]));
+    }
+    args.extend(strings(&["-c", "copy"]));
+    args.extend(anonymous());
+    args.extend(strings(&["-movflags", "+faststart", "-f", "mp4", DOWNLOAD]));
+    args
+}

@@ -1,0 +1,110 @@
+//! What every picture and sound passes through before it is encoded: one look for the rungs, the posters and the previews.
+
+use crate::source::{Source, Transfer, Video};
+
+/// Input options for a source, up to and with `-i`. Nothing but this file, this demuxer.
+///
+/// Timestamps stay the file's own (`-copyts`), so that picture and sound, made by different runs, share one clock.
+pub(crate) fn input(source: &Source, threads: u32, path: &str) -> Vec<String> {
+    let mut args = strings(&["-y", "-copyts", "-protocol_whitelist", "file,pipe"]);
+    args.extend(strings(&["-format_whitelist", &source.demuxer, "-f", &source.demuxer]));
+    // ffmpeg counts frames that fail to decode, and ends with `encode::CORRUPT` when they are the greater part.
+    args.extend(strings(&[
+        "-max_error_rate",
+        "0.5",
+        "-threads",
+        &threads.to_string(),
+        "-i",
+        path,
+    ]));
+    args
+}
+
+pub(crate) fn strings(args: &[&str]) -> Vec<String> {
+    args.iter().map(|&arg| arg.to_owned()).collect()
+}
+
+/// The picture's clock starts at zero with the first frame.
+///
+/// Rounded, because `setpts` cuts off fractions of a tick, and a cut moves a frame by one.
+pub(crate) fn from_zero(start: f64) -> String {
+    if start == 0.0 {
+        "setpts=PTS".to_owned()
+    } else {
+        format!("setpts=PTS-round({start}/TB)")
+    }
+}
+
+/// Scales to what browsers decode and every rung shares: 8-bit 4:2:0, BT.709, limited range, square pixels.
+///
+/// Rotation is not here: ffmpeg applies the display matrix before the first filter.
+pub(crate) fn sdr(video: &Video, width: u32, height: u32) -> String {
+    let picture = match video.transfer {
+        Transfer::Sdr => converted(video, width, height),
+        Transfer::Pq => tone_mapped(video, "smpte2084", width, height),
+        Transfer::Hlg => tone_mapped(video, "arib-std-b67", width, height),
+    };
+    format!("{picture},format=yuv420p,setsar=1,{TAGS}")
+}
+
+/// Frames carry the source's tags through filters that change what the tags describe.
+const TAGS: &str = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
+
+fn converted(video: &Video, width: u32, height: u32) -> String {
+    let matrix = match in_matrix(video) {
+        Some(matrix) => format!(":in_color_matrix={matrix}"),
+        None => String::new(),
+    };
+    let range = match in_range(video) {
+        Some(range) => format!(":in_range={range}"),
+        None => String::new(),
+    };
+    format!("scale={width}:{height}:flags={SCALER}{matrix}{range}:out_color_matrix=bt709:out_range=tv")
+}
+
+pub(crate) const SCALER: &str = "bicubic+accurate_rnd";
+
+/// Scaled before it is mapped: the mapping works on floats, three of them a pixel.
+fn tone_mapped(video: &Video, transfer: &str, width: u32, height: u32) -> String {
+    let range = if in_range(video) == Some("pc") {
+        "full"
+    } else {
+        "limited"
+    };
+    format!(
+        "zscale=w={width}:h={height}:f=bicubic:rin={range}:tin={transfer}:pin=2020:min=2020_ncl:t=linear:npl=100,\
+         format=gbrpf32le,zscale=p=709,tonemap=hable:desat=0,zscale=t=709:m=709:r=limited"
+    )
+}
+
+/// None for RGB, which has no matrix.
+///
+/// Untagged pictures are taken as players take them: standard definition is BT.601, larger is BT.709.
+fn in_matrix(video: &Video) -> Option<&'static str> {
+    if is_rgb(video) {
+        return None;
+    }
+    match video.color_space.as_deref() {
+        Some("bt709") => Some("bt709"),
+        Some("bt470bg" | "smpte170m") => Some("bt601"),
+        Some("smpte240m") => Some("smpte240m"),
+        Some("fcc") => Some("fcc"),
+        Some("bt2020nc" | "bt2020c") => Some("bt2020"),
+        _ if video.width.min(video.height) < 720 => Some("bt601"),
+        _ => Some("bt709"),
+    }
+}
+
+fn in_range(video: &Video) -> Option<&'static str> {
+    match video.color_range.as_deref() {
+        _ if is_rgb(video) => None,
+        _ if video.pixel_format.starts_with("yuvj") => Some("pc"),
+        Some("pc") => Some("pc"),
+        _ => Some("tv"),
+    }
+}
+
+fn is_rgb(video: &Video) -> bool {
+    const RGB: [&str; 7] = ["rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "pal8"];
+    RGB.iter().any(|prefix| video.pixel_format.starts_with(prefix))
+}

@@ -1,0 +1,205 @@
+//! ffmpeg's arguments for still and moving thumbnails: the poster, the storyboard's sprite, the animated preview.
+//!
+//! They show the picture as the renditions do: rotated, tone-mapped, square pixels.
+
+use crate::filters::{self, strings};
+use crate::plan::Plan;
+use crate::source::Video;
+
+/// What [`poster_args`] writes.
+pub const POSTER_JPEG: &str = "poster.jpg";
+pub const POSTER_WEBP: &str = "poster.webp";
+
+/// What [`storyboard_args`] writes.
+pub const STORYBOARD: &str = "storyboard.jpg";
+
+/// What [`preview_args`] writes.
+pub const PREVIEW: &str = "preview.webp";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moment {
+    /// The frame that is most like the others of the first seconds: neither a black fade-in nor a blur.
+    #[default]
+    Representative,
+    First,
+}
+
+/// One picture in both formats, from one decode.
+pub fn poster_args(plan: &Plan, moment: Moment, input: &str) -> Vec<String> {
+    let video = &plan.source.video;
+    let (width, height) = within(video, 1280);
+    let zero = filters::from_zero(video.start);
+    let look = filters::sdr(video, width, height);
+    let graph = format!(
+        "[0:{}]{zero},{}{look}{},split=2[a][b];[a]{JFIF}[jpeg];[b]{BT601}[webp]",
+        video.stream,
+        early(moment),
+        choice(moment)
+    );
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    args.extend(["-filter_complex".to_owned(), graph]);
+    args.extend(still(
+        "[jpeg]",
+        &["-c:v", "mjpeg", "-q:v", "3", "-f", "image2", "-update", "1"],
+        POSTER_JPEG,
+    ));
+    args.extend(still(
+        "[webp]",
+        &["-c:v", "libwebp", "-quality", "80", "-f", "webp"],
+        POSTER_WEBP,
+    ));
+    args
+}
+
+/// Candidates are few, since the filter holds them all in memory, and taken before the costly filters.
+fn early(moment: Moment) -> &'static str {
+    match moment {
+        Moment::Representative => "trim=end=10,fps=4:eof_action=pass,",
+        Moment::First => "trim=end_frame=1,",
+    }
+}
+
+fn choice(moment: Moment) -> &'static str {
+    match moment {
+        Moment::Representative => ",thumbnail=40",
+        Moment::First => "",
+    }
+}
+
+/// JFIF knows one kind of colour: BT.601, full range.
+const JFIF: &str = "scale=in_color_matrix=bt709:out_color_matrix=bt601:in_range=tv:out_range=pc:flags=accurate_rnd,\
+                    format=yuvj420p";
+
+/// So does WebP (VP8): BT.601, limited range.
+const BT601: &str = "scale=in_color_matrix=bt709:out_color_matrix=bt601:in_range=tv:out_range=tv:flags=accurate_rnd,\
+                     format=yuv420p";
+
+fn still(label: &str, codec: &[&str], file: &str) -> Vec<String> {
+    let mut args = strings(&["-map", label, "-frames:v", "1"]);
+    args.extend(strings(codec));
+    args.extend(strings(&[
+        "-flags",
+        "+bitexact",
+        "-fflags",
+        "+bitexact",
+        "-map_metadata",
+        "-1",
+        file,
+    ]));
+    args
+}
+
+/// How the storyboard's sprite is laid out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sheet {
+    pub tile_width: u32,
+    pub tile_height: u32,
+    pub columns: u32,
+    pub rows: u32,
+    pub tiles: u32,
+    /// Seconds that a tile stands for; it shows what is seen at their start.
+    pub interval: f64,
+}
+
+const MOST_TILES: u32 = 100;
+const TILE_SIDE: u32 = 160;
+
+/// A tile a second, or as many as cover the clip.
+pub fn sheet(plan: &Plan) -> Sheet {
+    let duration = plan.duration();
+    let interval = (duration / f64::from(MOST_TILES)).max(1.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most MOST_TILES"
+    )]
+    let tiles = ((duration / interval).ceil() as u32).clamp(1, MOST_TILES);
+    let columns = tiles.min(10);
+    let (tile_width, tile_height) = within(&plan.source.video, TILE_SIDE);
+    Sheet {
+        tile_width,
+        tile_height,
+        columns,
+        rows: tiles.div_ceil(columns),
+        tiles,
+        interval,
+    }
+}
+
+/// Seconds in which a clip's tiles are taken.
+pub fn storyboard_args(plan: &Plan, sheet: &Sheet, input: &str) -> Vec<String> {
+    let video = &plan.source.video;
+    let Sheet {
+        tile_width,
+        tile_height,
+        columns,
+        rows,
+        tiles,
+        interval,
+    } = *sheet;
+    let zero = filters::from_zero(video.start);
+    let look = filters::sdr(video, tile_width, tile_height);
+    // Rounding up shows what is on screen at the start of the interval, and not what is nearest to its middle.
+    let pace = format!("fps=1/{interval:.6}:start_time=0:round=up:eof_action=pass");
+    let exact = format!("tpad=stop=-1:stop_mode=clone,trim=end_frame={tiles}");
+    let graph = format!(
+        "[0:{}]{zero},{pace},{exact},{look},{JFIF},tile={columns}x{rows}[sheet]",
+        video.stream
+    );
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    args.extend(["-filter_complex".to_owned(), graph]);
+    args.extend(still(
+        "[sheet]",
+        &["-c:v", "mjpeg", "-q:v", "5", "-f", "image2", "-update", "1"],
+        STORYBOARD,
+    ));
+    args
+}
+
+const PREVIEW_SECONDS: f64 = 3.0;
+
+/// Three moving seconds from a third into the clip; a shorter clip whole. It repeats for ever.
+pub fn preview_args(plan: &Plan, input: &str) -> Vec<String> {
+    let video = &plan.source.video;
+    let (width, height) = within(video, 320);
+    let start = ((plan.duration() - PREVIEW_SECONDS) / 3.0).max(0.0);
+    let zero = filters::from_zero(video.start);
+    let pace = format!("trim=start={start:.6}:duration={PREVIEW_SECONDS},setpts=PTS-STARTPTS,fps=10:eof_action=pass");
+    let look = filters::sdr(video, width, height);
+    let graph = format!("[0:{}]{zero},{pace},{look},{BT601}[preview]", video.stream);
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    args.extend(["-filter_complex".to_owned(), graph]);
+    args.extend(strings(&[
+        "-map",
+        "[preview]",
+        "-c:v",
+        "libwebp",
+        "-quality",
+        "60",
+        "-compression_level",
+        "4",
+    ]));
+    args.extend(strings(&[
+        "-loop",
+        "0",
+        "-flags",
+        "+bitexact",
+        "-fflags",
+        "+bitexact",
+        "-map_metadata",
+        "-1",
+    ]));
+    args.extend(strings(&["-f", "webp", PREVIEW]));
+    args
+}
+
+/// The even size with this long side and the source's aspect, never larger than the source.
+fn within(video: &Video, long_side: u32) -> (u32, u32) {
+    let longest = video.width.max(video.height).max(1);
+    let to = long_side.min(longest);
+    let scaled = |side: u32| {
+        let half = u64::from(side) * u64::from(to) / (u64::from(longest) * 2);
+        u32::try_from(half).unwrap_or(1).max(1) * 2
+    };
+    (scaled(video.width), scaled(video.height))
+}

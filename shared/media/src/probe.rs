@@ -1,0 +1,191 @@
+//! Finds out what an upload is, or why it is refused.
+//!
+//! [`probe`] reads the first bytes, lets ffprobe list the file's streams and packets in the sandbox, and decides.
+//! One run of ffprobe answers everything, since starting it costs more than reading a short clip. The decision is a
+//! pure function of what it printed. Pictures are not decoded: that a clip is damaged inside shows while encoding.
+
+mod codecs;
+mod decide;
+mod listing;
+mod timing;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+use toktik_events::{Rejection, RejectionCode};
+
+use crate::process::{Budget, Job, Limits, RunError, Runner, Tool};
+use crate::sniff::{self, Container};
+use crate::source::Source;
+
+pub use codecs::decoder_whitelist;
+
+/// Standard output of ffprobe that is read: about ten hours of packets, thirty times what a clip of a minute needs of
+/// the smallest files.
+const LISTING: usize = 256 << 20;
+
+/// What ffprobe is asked for; tags would be anybody's text, so only the one that rotates is among it.
+const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=side_data_type:\
+                       stream=index,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,pix_fmt,\
+                       color_range,color_space,color_transfer,r_frame_rate,avg_frame_rate,sample_rate,channels:\
+                       stream_disposition=attached_pic,still_image,timed_thumbnails:stream_tags=rotate:\
+                       stream_side_data=side_data_type,rotation";
+
+/// Which file to look at, and how much it may cost.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub file: &'a Path,
+    /// The directory that holds the file, and the only one that ffprobe sees.
+    pub dir: &'a Path,
+    /// Longest duration that is accepted, in seconds; 0 for no limit. There is a grace of [`crate::settings::GRACE`].
+    pub max_duration: f64,
+    pub limits: Limits,
+    pub budget: &'a Budget,
+    pub cancel: &'a CancellationToken,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The clip's fault: trying again changes nothing.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error("the file could not be examined: {0}")]
+    Failed(#[from] RunError),
+}
+
+/// Finds out all that planning and encoding need to know of a file.
+pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, ProbeError> {
+    let (head, size) = beginning(request.file).await.map_err(RunError::Spawn)?;
+    let container = sniff::sniff(&head, size)?;
+    let job = Job {
+        tool: Tool::Ffprobe,
+        args: args(container, request.file),
+        dir: request.dir,
+        limits: Limits {
+            output: LISTING,
+            ..request.limits
+        },
+        budget: request.budget,
+        cancel: request.cancel,
+    };
+    let output = runner.run(job, |_| ()).await.map_err(|error| blame(error, request.max_duration))?;
+    decide::decide(&output, container, request.max_duration)
+}
+
+async fn beginning(file: &Path) -> std::io::Result<(Vec<u8>, u64)> {
+    let file = tokio::fs::File::open(file).await?;
+    let size = file.metadata().await?.len();
+    let mut head = Vec::with_capacity(sniff::HEAD);
+    file.take(sniff::HEAD as u64).read_to_end(&mut head).await?;
+    Ok((head, size))
+}
+
+fn args(container: Container, file: &Path) -> Vec<String> {
+    let demuxer = container.demuxer();
+    let file = file.to_string_lossy();
+    let whitelist = decoder_whitelist();
+    let args = [
+        &["-protocol_whitelist", "file,pipe", "-format_whitelist", demuxer, "-f", demuxer][..],
+        &["-codec_whitelist", &whitelist, "-show_entries", ENTRIES, "-of", "json=compact=1", &file],
+    ];
+    args.concat().into_iter().map(str::to_owned).collect()
+}
+
+/// Whether a failed run is the file's fault.
+fn blame(error: RunError, max_duration: f64) -> ProbeError {
+    match error {
+        RunError::Failed { .. } => corrupt().into(),
+        // A file that makes ffprobe crash does so each time.
+        RunError::Killed { .. } => corrupt().into(),
+        RunError::OutputTooLarge { .. } => too_many_packets(max_duration).into(),
+        error => ProbeError::Failed(error),
+    }
+}
+
+fn corrupt() -> Rejection {
+    Rejection::new(
+        RejectionCode::Corrupt,
+        "The file is damaged or incomplete: no picture could be read from it.",
+    )
+}
+
+fn too_many_packets(max_duration: f64) -> Rejection {
+    let limit = match max_duration > 0.0 {
+        true => format!("the limit of {}", spoken(max_duration)),
+        false => "what can be examined".to_owned(),
+    };
+    Rejection::new(RejectionCode::TooLong, format!("This clip is far longer than {limit}."))
+}
+
+fn too_long(duration: f64, max_duration: f64) -> Rejection {
+    let message = format!("This clip is {} long; the limit is {}.", spoken(duration), spoken(max_duration));
+    Rejection::new(RejectionCode::TooLong, message)
+}
+
+/// A length of time as people say it: `60 s`, `61.2 s`, `6 min 2 s`, `1 h 2 min`.
+fn spoken(seconds: f64) -> String {
+    const MINUTES_FROM: f64 = 120.0;
+    if seconds < MINUTES_FROM {
+        // Up and not to the nearest, so that what exceeds a limit is never said to be the limit.
+        let tenths = (seconds * 10.0 - 1e-6).ceil().max(0.0) / 10.0;
+        return format!("{tenths} s");
+    }
+    let whole = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX).as_secs();
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match (hours, minutes, seconds) {
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_said_as_people_say_them() {
+        let rows = [
+            (0.5, "0.5 s"),
+            (60.0, "60 s"),
+            (60.51, "60.6 s"),
+            (90.0, "90 s"),
+            (120.0, "2 min"),
+            (361.2, "6 min 2 s"),
+            (3600.0, "1 h"),
+            (3725.0, "1 h 2 min"),
+        ];
+        for (seconds, text) in rows {
+            assert_eq!(spoken(seconds), text);
+        }
+        assert_eq!(
+            too_long(361.2, 60.0).message,
+            "This clip is 6 min 2 s long; the limit is 60 s."
+        );
+    }
+
+    #[test]
+    fn only_this_file_and_this_demuxer() {
+        let args = args(Container::Avi, Path::new("/tmp/x/source")).join(" ");
+        assert!(
+            args.starts_with("-protocol_whitelist file,pipe -format_whitelist avi -f avi -codec_whitelist "),
+            "{args}"
+        );
+        assert!(args.ends_with(" -of json=compact=1 /tmp/x/source"), "{args}");
+    }
+
+    #[test]
+    fn a_failure_is_the_files_or_ours() {
+        let rejected = |error| matches!(blame(error, 60.0), ProbeError::Rejected(_));
+        let stderr_tail = String::new;
+        assert!(rejected(RunError::Failed { code: 1, stderr_tail: stderr_tail() }));
+        assert!(rejected(RunError::Killed { signal: 11, stderr_tail: stderr_tail() }));
+        assert!(rejected(RunError::OutputTooLarge { limit: 1 }));
+        assert!(!rejected(RunError::OutOfMemory { stderr_tail: stderr_tail() }));
+        assert!(!rejected(RunError::TimedOut));
+        assert!(!rejected(RunError::Cancelled));
+    }
+}

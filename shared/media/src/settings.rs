@@ -1,0 +1,113 @@
+//! What can be set about media: the limit of a clip, the tools, the sandbox. Every flag has an environment variable.
+
+use std::path::PathBuf;
+
+use crate::sandbox::Mode;
+
+/// Seconds by which a clip may exceed the limit: encoders round the last frame up, and people cut at "one minute".
+pub const GRACE: f64 = 0.5;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct Settings {
+    /// Longest clip that is accepted, in seconds (with half a second of grace); 0 for no limit
+    #[arg(long, env = "TOKTIK_MAX_DURATION", default_value_t = 60.0, value_parser = seconds, value_name = "SECONDS")]
+    pub max_duration: f64,
+
+    /// The ffmpeg program, a path or a name to find in PATH
+    #[arg(long, env = "TOKTIK_FFMPEG", default_value = "ffmpeg", value_name = "PROGRAM")]
+    pub ffmpeg: PathBuf,
+
+    /// The ffprobe program, a path or a name to find in PATH
+    #[arg(long, env = "TOKTIK_FFPROBE", default_value = "ffprobe", value_name = "PROGRAM")]
+    pub ffprobe: PathBuf,
+
+    /// Where clips are worked on; the system's directory for temporary files if not given
+    #[arg(long, env = "TOKTIK_SCRATCH_DIR", value_name = "DIRECTORY")]
+    pub scratch_dir: Option<PathBuf>,
+
+    /// Whether to work without seccomp where the system has none
+    #[arg(long, env = "TOKTIK_SANDBOX", value_enum, default_value_t = Mode::Required)]
+    pub sandbox: Mode,
+
+    /// The program that enters the sandbox and becomes ffmpeg; this program itself if not given
+    #[arg(long, env = "TOKTIK_SANDBOX_LAUNCHER", hide = true, value_name = "PROGRAM")]
+    pub sandbox_launcher: Option<PathBuf>,
+
+    /// Target length of a media segment, in seconds
+    #[arg(long, env = "TOKTIK_SEGMENT_SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10), value_name = "SECONDS")]
+    pub segment_seconds: u32,
+}
+
+impl Settings {
+    /// The longest duration that is accepted, grace included; none without a limit.
+    pub fn longest(&self) -> Option<f64> {
+        (self.max_duration > 0.0).then_some(self.max_duration + GRACE)
+    }
+
+    /// The directory in which a step makes its own temporary directory.
+    pub fn scratch(&self) -> PathBuf {
+        self.scratch_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_duration: 60.0,
+            ffmpeg: "ffmpeg".into(),
+            ffprobe: "ffprobe".into(),
+            scratch_dir: None,
+            sandbox: Mode::Required,
+            sandbox_launcher: None,
+            segment_seconds: 4,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err(format!("`{text}` is not a length of time"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Settings, clap::Error> {
+        Program::try_parse_from([&["program"], arguments].concat()).map(|program| program.settings)
+    }
+
+    #[test]
+    fn the_flags_defaults_are_the_default() {
+        let parsed = parse(&[]).expect("no flag is required");
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Settings::default()));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let settings = parse(&["--max-duration", "0"]).expect("zero is allowed");
+        assert_eq!(settings.longest(), None);
+        assert_eq!(Settings::default().longest(), Some(60.5));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for nonsense in ["-1", "nan", "inf", "one"] {
+            assert!(parse(&[&format!("--max-duration={nonsense}")]).is_err(), "{nonsense}");
+        }
+        assert!(parse(&["--sandbox=off"]).is_err());
+        assert!(parse(&["--segment-seconds=0"]).is_err());
+    }
+}

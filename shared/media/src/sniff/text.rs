@@ -1,0 +1,81 @@
+//! Text: playlists, web pages, and everything else that can be read.
+
+use super::Kind;
+
+/// How much of a text is looked at.
+const SAMPLE: usize = 4 << 10;
+
+/// How playlists begin, in lower case: HLS, concat, PLS, ASX, SDP, QuickTime's pointers, bare lists of addresses.
+const PLAYLIST_STARTS: &[&str] = &[
+    "#extm3u",
+    "#extinf",
+    "#ext-x-",
+    "ffconcat",
+    "[playlist]",
+    "[reference]",
+    "asf http",
+    "v=0",
+    "rtsptext",
+    "smiltext",
+    "file '",
+    "file \"",
+    "file /",
+    "file:",
+    "http://",
+    "https://",
+    "rtmp://",
+    "rtsp://",
+    "mms://",
+];
+
+/// Elements of playlists in XML, in lower case: DASH, SMIL, ASX, XSPF, Smooth Streaming, IMF, QuickTime's links.
+const PLAYLIST_ELEMENTS: &[&str] = &[
+    "<mpd",
+    "<smil",
+    "<asx",
+    "<playlist",
+    "<smoothstreamingmedia",
+    "<compositionplaylist",
+    "<assetmap",
+    "<packinglist",
+    "<?quicktime",
+    "<embed",
+];
+
+const PAGE_ELEMENTS: &[&str] = &["<!doctype html", "<html", "<head", "<body"];
+
+/// None if it is not text.
+pub(super) fn kind(head: &[u8]) -> Option<Kind> {
+    let text = decode(&head[..head.len().min(SAMPLE)])?;
+    let text = text.trim_start_matches('\u{feff}').trim_start().to_lowercase();
+    if PLAYLIST_STARTS.iter().any(|start| text.starts_with(start)) {
+        return Some(Kind::Playlist);
+    }
+    if !text.starts_with('<') {
+        return Some(Kind::Text);
+    }
+    let has = |elements: &[&str]| elements.iter().any(|element| text.contains(element));
+    if has(PAGE_ELEMENTS) {
+        return Some(Kind::Page);
+    }
+    Some(if has(PLAYLIST_ELEMENTS) { Kind::Playlist } else { Kind::Text })
+}
+
+fn decode(bytes: &[u8]) -> Option<String> {
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => Some(utf16(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => Some(utf16(rest, u16::from_be_bytes)),
+        _ if bytes.iter().all(|byte| is_of_text(*byte)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    char::decode_utf16(units).map(|letter| letter.unwrap_or('\u{fffd}')).collect()
+}
+
+/// Anything but control characters: other encodings than UTF-8 are text, too.
+fn is_of_text(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b)
+}

@@ -1,0 +1,13 @@
+//! S3: the key layout, reading and writing objects, multipart uploads, and signed URLs.
+//!
+//! One bucket. What people upload lies under `uploads/`, what is made of it under `videos/`; nothing is listed or
+//! readable without a signature.
+
+pub mod keys;
+mod multipart;
+mod sign;
+mod store;
+
+pub use multipart::Part;
+pub use sign::{SignedRequest, Signer};
+pub use store::{Error, Head, Objects};

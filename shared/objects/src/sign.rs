@@ -1,0 +1,149 @@
+//! URLs that let a client do one thing with one object for a while.
+//!
+//! An upload's URL binds the exact length and type and an empty place. A playback URL is signed as of the full hour,
+//! so that caches and browsers see one URL an hour.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
+use chrono::{DateTime, Utc};
+
+use crate::store::{Error, Objects, failed};
+
+/// Seconds in the step to which the signing time of playback URLs is rounded down.
+const ROUND: i64 = 3600;
+
+/// A request that the client is to make exactly so. Host and Content-Length are its own business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRequest {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+}
+
+/// Signs for one address of the store: the one under which the client reaches it.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    client: Client,
+    bucket: String,
+}
+
+impl Objects {
+    /// Signs for this address, or for the one we use ourselves.
+    pub fn signer(&self, endpoint: Option<&str>) -> Signer {
+        let mut config = self
+            .client
+            .config()
+            .to_builder()
+            // A checksum would be that of the empty body we sign, not of what the client sends.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        if let Some(endpoint) = endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Signer {
+            client: Client::from_conf(config.build()),
+            bucket: self.bucket.clone(),
+        }
+    }
+}
+
+impl Signer {
+    /// A PUT of exactly so many bytes of this type to a key that does not exist yet.
+    pub async fn put(
+        &self,
+        key: &str,
+        size: u64,
+        content_type: &str,
+        now: DateTime<Utc>,
+        valid: Duration,
+    ) -> Result<SignedRequest, Error> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_length(length(size)?)
+            .content_type(content_type)
+            .if_none_match("*");
+        let signed = request.presigned(window(now, valid)?).await;
+        signed.map(request_of).map_err(|error| failed(error, "signing an upload"))
+    }
+
+    /// A PUT of one part of exactly so many bytes.
+    pub async fn part(
+        &self,
+        key: &str,
+        upload_id: &str,
+        number: u32,
+        size: u64,
+        now: DateTime<Utc>,
+        valid: Duration,
+    ) -> Result<SignedRequest, Error> {
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .part_number(i32::try_from(number).context("a part number")?)
+            .content_length(length(size)?);
+        let signed = request.presigned(window(now, valid)?).await;
+        signed.map(request_of).map_err(|error| failed(error, "signing a part"))
+    }
+
+    /// A GET, the same URL for the whole hour, good for `ttl` from its beginning but never beyond the credentials.
+    pub async fn get(
+        &self,
+        key: &str,
+        disposition: Option<&str>,
+        now: DateTime<Utc>,
+        ttl: Duration,
+    ) -> Result<String, Error> {
+        let start = DateTime::from_timestamp(now.timestamp() - now.timestamp().rem_euclid(ROUND), 0).unwrap_or(now);
+        let valid = self.within_credentials(start, ttl).await?;
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let request = request.set_response_content_disposition(disposition.map(str::to_owned));
+        let signed = request.presigned(window(start, valid)?).await;
+        let signed = signed.map_err(|error| failed(error, "signing a playback URL"))?;
+        Ok(signed.uri().to_owned())
+    }
+
+    async fn within_credentials(&self, start: DateTime<Utc>, ttl: Duration) -> Result<Duration, Error> {
+        let Some(end) = self.credentials_end().await? else {
+            return Ok(ttl);
+        };
+        let left = end.duration_since(SystemTime::from(start)).unwrap_or(Duration::from_secs(1));
+        Ok(ttl.min(left))
+    }
+
+    async fn credentials_end(&self) -> Result<Option<SystemTime>, Error> {
+        let config = self.client.config();
+        #[allow(deprecated)]
+        let Some(provider) = config.credentials_provider() else {
+            return Ok(None);
+        };
+        let credentials = provider.provide_credentials().await.context("asking for credentials")?;
+        Ok(credentials.expiry())
+    }
+}
+
+fn length(size: u64) -> Result<i64, Error> {
+    Ok(i64::try_from(size).context("a length")?)
+}
+
+fn window(start: DateTime<Utc>, valid: Duration) -> Result<PresigningConfig, Error> {
+    let config = PresigningConfig::builder().start_time(start.into()).expires_in(valid).build();
+    Ok(config.context("the time for which a URL is to be good")?)
+}
+
+fn request_of(request: PresignedRequest) -> SignedRequest {
+    let own = |name: &str| name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case("content-length");
+    let headers = request.headers().filter(|(name, _)| !own(name));
+    SignedRequest {
+        url: request.uri().to_owned(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+    }
+}

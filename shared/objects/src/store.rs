@@ -1,0 +1,148 @@
+//! Reading, writing and removing objects.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use tokio::io::AsyncWriteExt;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such object, upload or part, or not in the version asked for.
+    #[error("not there: {0}")]
+    Missing(String),
+    #[error(transparent)]
+    Store(#[from] anyhow::Error),
+}
+
+/// The one bucket.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    pub(crate) client: Client,
+    pub(crate) bucket: String,
+}
+
+/// What the store says of an object without sending it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Bytes.
+    pub size: u64,
+    /// Without quotes.
+    pub etag: String,
+}
+
+impl Objects {
+    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self { client, bucket: bucket.into() }
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    pub async fn head(&self, key: &str) -> Result<Option<Head>, Error> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(head) => Ok(Some(Head {
+                size: u64::try_from(head.content_length().unwrap_or(0)).unwrap_or(0),
+                etag: unquoted(head.e_tag().unwrap_or_default()),
+            })),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(failed(error, "asking for an object")),
+        }
+    }
+
+    /// Writes exactly the version with this ETag to a file. `Missing` when the object is another one by now.
+    pub async fn download(&self, key: &str, etag: &str, file: &Path) -> Result<(), Error> {
+        let request = self.client.get_object().bucket(&self.bucket).key(key).if_match(format!("\"{etag}\""));
+        let output = match request.send().await {
+            Ok(output) => output,
+            Err(error) if is_missing(&error) => return Err(Error::Missing(key.to_owned())),
+            Err(error) => return Err(failed(error, "reading an object")),
+        };
+        let mut body = output.body;
+        let mut file = tokio::fs::File::create(file).await.context("creating a scratch file")?;
+        while let Some(bytes) = body.try_next().await.context("reading an object")? {
+            file.write_all(&bytes).await.context("writing a scratch file")?;
+        }
+        file.flush().await.context("writing a scratch file")?;
+        Ok(())
+    }
+
+    pub async fn upload_file(&self, key: &str, file: &Path, content_type: &str) -> Result<u64, Error> {
+        let size = tokio::fs::metadata(file).await.context("reading a scratch file")?.len();
+        let body = ByteStream::from_path(file).await.context("reading a scratch file")?;
+        self.put(key, body, content_type).await?;
+        Ok(size)
+    }
+
+    pub async fn put(&self, key: &str, body: ByteStream, content_type: &str) -> Result<(), Error> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
+        // What a key once holds never changes, so whoever may see it may keep it.
+        let request = request.content_type(content_type).cache_control("public, max-age=31536000, immutable");
+        request.send().await.map_err(|error| failed(error, "writing an object"))?;
+        Ok(())
+    }
+
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.try_next().await.map_err(|error| failed(error, "listing objects"))? {
+            let contents = page.contents.unwrap_or_default();
+            keys.extend(contents.into_iter().filter_map(|object| object.key));
+        }
+        Ok(keys)
+    }
+
+    /// Removes these; those that are gone already do not matter.
+    pub async fn delete(&self, keys: &[String]) -> Result<(), Error> {
+        for keys in keys.chunks(1000) {
+            let ids: Result<Vec<_>, _> = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build()).collect();
+            let ids = ids.context("naming objects")?;
+            let delete = Delete::builder().set_objects(Some(ids)).quiet(true).build().context("naming objects")?;
+            let request = self.client.delete_objects().bucket(&self.bucket).delete(delete);
+            let output = request.send().await.map_err(|error| failed(error, "deleting objects"))?;
+            if let Some(error) = output.errors().first() {
+                return Err(anyhow!("deleting {:?}: {:?}", error.key(), error.message()).into());
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn delete_prefix(&self, prefix: &str) -> Result<usize, Error> {
+        let keys = self.list(prefix).await?;
+        self.delete(&keys).await?;
+        Ok(keys.len())
+    }
+}
+
+pub(crate) fn unquoted(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+/// Stores say in several ways that something is not there, or not in the version asked for.
+pub(crate) fn is_missing<E, R>(error: &SdkError<E, R>) -> bool
+where
+    SdkError<E, R>: ProvideErrorMetadata,
+{
+    matches!(
+        error.code(),
+        Some("NotFound" | "NoSuchKey" | "NoSuchUpload" | "PreconditionFailed" | "404" | "InvalidPart")
+    )
+}
+
+pub(crate) fn failed<E, R>(error: SdkError<E, R>, doing: &'static str) -> Error
+where
+    E: std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    Error::Store(anyhow::Error::from(error).context(doing))
+}

@@ -1,0 +1,90 @@
+//! What a function is given to work with: the stores, the way to publish, the clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_config::{BehaviorVersion, SdkConfig};
+use toktik_catalog::Catalog;
+use toktik_events::Message;
+use toktik_identity::Verifier;
+use toktik_objects::Objects;
+
+use crate::clock::Clock;
+use crate::publish::Publisher;
+use crate::settings::{Addresses, Common, Stores};
+
+#[derive(Clone)]
+pub struct Context {
+    pub catalog: Catalog,
+    pub objects: Objects,
+    pub publisher: Publisher,
+    pub clock: Clock,
+    /// Checks access tokens.
+    pub verifier: Arc<Verifier>,
+    pub addresses: Addresses,
+    pub lease_check: Duration,
+    /// The object store answers under the same address as the API.
+    pub store_beside_api: bool,
+}
+
+/// SDK clients for the three stores.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub s3: aws_sdk_s3::Client,
+    pub sqs: aws_sdk_sqs::Client,
+    pub dynamodb: aws_sdk_dynamodb::Client,
+}
+
+impl Clients {
+    /// As the environment says: region, credentials, `AWS_ENDPOINT_URL_S3` and its like.
+    pub async fn from_environment() -> Self {
+        let config: SdkConfig = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        // Stores that stand in for S3 are reached by path: they have no wildcard name.
+        let own_endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(own_endpoint);
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+        }
+    }
+}
+
+impl Context {
+    pub fn new(common: &Common, clients: Clients, verifier: Arc<Verifier>) -> anyhow::Result<Self> {
+        let Stores { bucket, table, queue_prefix, lease_check } = common.stores.clone();
+        let publisher = match common.events.sink() {
+            Some(sink) => Publisher::to_sink(sink, clients.sqs, queue_prefix)?,
+            None => Publisher::to_queues(clients.sqs, queue_prefix),
+        };
+        Ok(Self {
+            catalog: Catalog::new(clients.dynamodb, table),
+            objects: Objects::new(clients.s3, bucket),
+            publisher,
+            clock: Clock::system(),
+            verifier,
+            addresses: common.addresses.clone(),
+            lease_check,
+            store_beside_api: false,
+        })
+    }
+
+    /// Publishes an event that a transaction wrote into the outbox, and takes it out. A failure is logged and no more:
+    /// the janitor publishes what stays behind.
+    pub async fn publish_owed(&self, message: &Message) {
+        let result = async {
+            self.publisher.publish(message).await?;
+            self.catalog.published(message).await.context("clearing the outbox")
+        };
+        if let Err(error) = result.await {
+            tracing::warn!(
+                event.id = message.id,
+                error = format!("{error:#}"),
+                "an event stays in the outbox; the janitor will publish it"
+            );
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a function is to a host: a name, its settings, and the router or the handler it starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use toktik_events::{Function, Message};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::context::Context;
+
+/// A function crate implements this once; every host runs it through this.
+pub trait Serverless: 'static {
+    const NAME: Function;
+    type Settings: clap::Args + Clone + Send + Sync + 'static;
+
+    /// Builds what the host serves. Connects to nothing that a cold start would have to wait for.
+    fn start(settings: Self::Settings, context: &Context) -> anyhow::Result<Service>;
+}
+
+/// What a started function answers to: requests, events, or both.
+#[derive(Default)]
+pub struct Service {
+    pub http: Option<OpenApiRouter>,
+    pub events: Option<Arc<dyn Handler>>,
+}
+
+impl Service {
+    pub fn http(router: OpenApiRouter) -> Self {
+        Self { http: Some(router), events: None }
+    }
+
+    pub fn events(handler: impl Handler) -> Self {
+        Self { http: None, events: Some(Arc::new(handler)) }
+    }
+}
+
+/// Handles one event. May be called again with the same event at any time, also while it still runs.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Returns when the effects are durable. `cancel` fires when the host has to stop: the work is given back.
+    async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure>;
+
+    /// Reads a message that is not one of our events; only dead-letter does.
+    async fn handle_raw(&self, _body: &[u8], _cancel: &CancellationToken) -> Option<Result<(), Failure>> {
+        None
+    }
+}
+
+/// Why an event was not handled, and what the host is to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Deliver it again later: a store is out of reach, or someone else is at it.
+    #[error("retry: {reason:#}")]
+    Retry { after: Option<Duration>, reason: anyhow::Error },
+    /// Never deliver it again: it cannot succeed.
+    #[error("give up ({code}): {reason:#}")]
+    GiveUp { code: &'static str, reason: anyhow::Error },
+}
+
+impl Failure {
+    pub fn give_up(code: &'static str, reason: impl Into<anyhow::Error>) -> Self {
+        Self::GiveUp { code, reason: reason.into() }
+    }
+
+    pub fn retry_after(after: Duration, reason: impl Into<anyhow::Error>) -> Self {
+        Self::Retry { after: Some(after), reason: reason.into() }
+    }
+}
+
+/// What nobody decided otherwise is tried again: most failures are somebody else's and pass.
+impl From<anyhow::Error> for Failure {
+    fn from(reason: anyhow::Error) -> Self {
+        Self::Retry { after: None, reason }
+    }
+}
+
+impl From<toktik_catalog::Error> for Failure {
+    fn from(error: toktik_catalog::Error) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}

@@ -1,0 +1,74 @@
+//! What surrounds every router of ours: tracing, metrics, limits, and errors that are problems too.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::Extension;
+use toktik_events::TraceParent;
+use tower_http::compression::CompressionLayer;
+use tracing::Instrument;
+
+use crate::http::{Gate, Problem};
+use crate::trace;
+
+/// No request of the API needs more.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// The router as a host serves it.
+pub fn around(api: Router, gate: Gate) -> Router {
+    api.method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(observe))
+        .layer(Extension(gate))
+        .layer(CompressionLayer::new())
+}
+
+pub async fn not_found() -> Problem {
+    Problem::not_found()
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This address does not know that method.",
+    )
+}
+
+/// Gives the request its place in a trace, and measures it.
+async fn observe(request: Request, next: Next) -> Response {
+    let trace = trace_of(&request);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", %method, http.route = route, trace.id = trace.trace_id());
+    let started = Instant::now();
+    let mut response = trace::scope(trace, next.run(request)).instrument(span.clone()).await;
+    let (status, elapsed) = (response.status(), started.elapsed());
+    let labels = [
+        ("method", method.to_string()),
+        ("route", route),
+        ("status", status.as_u16().to_string()),
+    ];
+    metrics::counter!("toktik_http_requests_total", &labels).increment(1);
+    metrics::histogram!("toktik_http_request_duration_seconds", &labels).record(elapsed);
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), elapsed_ms = elapsed.as_millis(), "answered"));
+    let headers = response.headers_mut();
+    headers
+        .entry(header::X_CONTENT_TYPE_OPTIONS)
+        .or_insert(HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
+        headers.insert("traceparent", value);
+    }
+    response
+}
+
+fn trace_of(request: &Request) -> TraceParent {
+    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let parent: Option<TraceParent> = header.and_then(|text| text.parse().ok());
+    parent.map_or_else(TraceParent::root, TraceParent::child)
+}

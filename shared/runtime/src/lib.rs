@@ -1,0 +1,26 @@
+//! Runs a function, whichever host it finds itself on: configuration, telemetry, shutdown, and the way events come in
+//! and go out.
+//!
+//! A function is a library with a handler. Here it becomes an HTTP server that takes CloudEvents (Knative, OpenFaaS,
+//! plain Kubernetes) or a queue worker; the all-in-one program composes several into one process with the same parts.
+//! The handler cannot tell which.
+
+pub mod clock;
+pub mod context;
+pub mod dead_letter;
+pub mod function;
+pub mod http;
+mod program;
+pub mod publish;
+pub mod server;
+pub mod settings;
+pub mod step;
+pub mod telemetry;
+pub mod trace;
+pub mod worker;
+
+pub use clock::Clock;
+pub use context::Context;
+pub use function::{Failure, Handler, Serverless, Service};
+pub use program::{concurrency, main, run_function, stop_signal};
+pub use publish::Publisher;

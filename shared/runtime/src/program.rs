@@ -1,0 +1,142 @@
+//! A function as a program: from its command line to a clean end.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use toktik_events::{Function, routes};
+use toktik_identity::{Verifier, VerifySettings};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::context::{Clients, Context};
+use crate::function::{Serverless, Service};
+use crate::settings::{Common, Host};
+use crate::worker::Worker;
+use crate::{server, telemetry};
+
+/// The command line of a function.
+#[derive(Parser)]
+#[command(version)]
+struct Cli<S: Args> {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    verify: VerifySettings,
+    #[command(flatten)]
+    own: S,
+}
+
+/// A function's whole `main`.
+pub fn main<F: Serverless>() -> ExitCode {
+    if let Some(code) = toktik_media::sandbox::launcher() {
+        return code;
+    }
+    let name = format!("toktik-{}", F::NAME);
+    run_function::<F>(&name, std::env::args_os())
+}
+
+/// Runs a function as this command line says.
+pub fn run_function<F: Serverless>(name: &str, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let command: Command = Cli::<F::Settings>::command().name(name.to_owned()).bin_name(name.to_owned());
+    let matches = command.get_matches_from(arguments);
+    let cli = match Cli::<F::Settings>::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match serve::<F>(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve<F: Serverless>(cli: Cli<F::Settings>) -> anyhow::Result<()> {
+    telemetry::log(&cli.common.log)?;
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    runtime.block_on(async {
+        let clients = Clients::from_environment().await;
+        let verifier = verifier::<F>(&cli.verify)?;
+        let context = Context::new(&cli.common, clients, Arc::new(verifier))?;
+        let service = F::start(cli.own, &context)?;
+        let stop = stop_signal()?;
+        match (&service.events, cli.common.server.host()) {
+            (Some(_), Host::Queue) => work(F::NAME, service, context, &cli.common, stop).await,
+            _ => listen(F::NAME, service, context, &cli.common, stop).await,
+        }
+    })
+}
+
+/// Only functions that answer requests need keys.
+fn verifier<F: Serverless>(settings: &VerifySettings) -> anyhow::Result<Verifier> {
+    let answers_requests = routes::HTTP.iter().any(|route| route.function == F::NAME);
+    if answers_requests { Ok(settings.verifier()?) } else { Ok(Verifier::closed()) }
+}
+
+async fn work(
+    function: Function,
+    service: Service,
+    context: Context,
+    common: &Common,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let handler = service.events.context("this function takes no events")?;
+    let concurrency = common.server.concurrency.unwrap_or_else(|| concurrency(function));
+    let listener = TcpListener::bind(common.server.listen()).await.context("binding the address of /metrics")?;
+    let operations = server::serve(listener, server::operations(), stop.clone());
+    tracing::info!(%function, concurrency, "working");
+    let worker = Worker { function, handler, context, concurrency };
+    let ((), served) = tokio::join!(worker.run(stop), operations);
+    served
+}
+
+async fn listen(
+    function: Function,
+    service: Service,
+    context: Context,
+    common: &Common,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = common.server.listen();
+    let api = service.http.unwrap_or_else(OpenApiRouter::new);
+    let mut router = server::router(api, &context)?;
+    if let Some(handler) = service.events {
+        let token = common.events.events_token.clone();
+        router = router.merge(server::events(function, handler, context, token));
+    }
+    let router = router.fallback(crate::http::layers::not_found);
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    tracing::info!(%function, address = %listener.local_addr()?, "listening");
+    server::serve(listener, router, stop).await
+}
+
+/// How many events a function handles at once: transcode fills its cores by itself.
+pub fn concurrency(function: Function) -> usize {
+    match function {
+        Function::Transcode => 1,
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// Fires on SIGTERM and Ctrl-C; works as process 1 too.
+pub fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let fired = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        fired.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,123 @@
+//! The settings that every function has. Each is a flag and a `TOKTIK_…` variable; `--help` lists them with defaults.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// What every function is told.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    #[command(flatten)]
+    pub server: Server,
+    #[command(flatten)]
+    pub stores: Stores,
+    #[command(flatten)]
+    pub events: Events,
+    #[command(flatten)]
+    pub addresses: Addresses,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Server {
+    /// Address to serve on. Unset: all addresses at the port in PORT, or 127.0.0.1:8080
+    #[arg(long, env = "TOKTIK_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// How a single function is started by events: over HTTP, or from its queue. Unset: HTTP where PORT is set
+    #[arg(long, env = "TOKTIK_HOST", value_enum)]
+    pub host: Option<Host>,
+    /// Events handled at once by a queue worker. Unset: one per core for light steps, one for transcode
+    #[arg(long, env = "TOKTIK_CONCURRENCY")]
+    pub concurrency: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Host {
+    Http,
+    Queue,
+}
+
+impl Server {
+    pub fn listen(&self) -> SocketAddr {
+        let port = || std::env::var("PORT").ok()?.parse().ok();
+        match (self.listen, port()) {
+            (Some(listen), _) => listen,
+            (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
+            (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
+    }
+
+    /// HTTP on platforms that say where to listen, the queue otherwise.
+    pub fn host(&self) -> Host {
+        let told_to_listen = std::env::var_os("PORT").is_some();
+        self.host.unwrap_or(if told_to_listen { Host::Http } else { Host::Queue })
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Stores {
+    /// Bucket of uploads and of what is made of them
+    #[arg(long, env = "TOKTIK_BUCKET", default_value = "toktik")]
+    pub bucket: String,
+    /// DynamoDB table of everything else
+    #[arg(long, env = "TOKTIK_TABLE", default_value = "toktik")]
+    pub table: String,
+    /// What queue names begin with; the function's name follows
+    #[arg(long, env = "TOKTIK_QUEUE_PREFIX", default_value = "toktik-")]
+    pub queue_prefix: String,
+    /// How often a running step renews its lease and looks whether its clip is still wanted, seconds
+    #[arg(long, env = "TOKTIK_LEASE_CHECK", default_value = "10", value_parser = seconds)]
+    pub lease_check: Duration,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Events {
+    /// Send events to this address, such as a Knative Broker, instead of to queues
+    #[arg(long, env = "TOKTIK_EVENTS_SINK")]
+    pub events_sink: Option<String>,
+    /// Take events over HTTP only with this bearer token
+    #[arg(long, env = "TOKTIK_EVENTS_TOKEN", hide_env_values = true)]
+    pub events_token: Option<String>,
+}
+
+impl Events {
+    /// Ours, or the one that a Knative SinkBinding gives.
+    pub fn sink(&self) -> Option<String> {
+        self.events_sink.clone().or_else(|| std::env::var("K_SINK").ok())
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Addresses {
+    /// Address under which people reach the service. Unset: the request's own Host
+    #[arg(long, env = "TOKTIK_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Address under which browsers reach the object store. Unset: the request's own Host where the store is served
+    /// beside the API, else the store's own address
+    #[arg(long, env = "TOKTIK_PUBLIC_S3_URL")]
+    pub public_s3_url: Option<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Log {
+    /// What to log, as `level` or `target=level,…`
+    #[arg(long, env = "TOKTIK_LOG", default_value = "info")]
+    pub log: String,
+    /// `text` for people, `json` for machines
+    #[arg(long, env = "TOKTIK_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A duration given as a number of seconds, fractions allowed.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|_| "not a duration".to_owned())
+}

@@ -1,0 +1,155 @@
+//! Runs a step of the ledger under its lease.
+//!
+//! While the work runs, the lease is renewed and the clip looked at; the moment it is lost, or nobody wants the clip any
+//! more, the work is dropped where it stands, and with it every process it started.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use tokio_util::sync::CancellationToken;
+use toktik_catalog::ledger::{Begin, Lease};
+use toktik_events::payload::{Clip, Step};
+use toktik_events::{Function, Message, Payload};
+use toktik_objects::keys;
+
+use crate::context::Context;
+use crate::function::Failure;
+
+/// When somebody else holds the lease: look again after this.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// What became of a step.
+#[derive(Debug)]
+pub enum Turn<T> {
+    /// We did it; the lease is still ours to finish.
+    Worked(Lease, T),
+    /// It was done before.
+    Done,
+    /// Nobody wants it, or it was given up.
+    Over,
+}
+
+/// How far the work is, 0 to 1, for whoever asks meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Arc<AtomicU64>);
+
+impl Gauge {
+    pub fn set(&self, progress: f64) {
+        self.0.store(progress.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The step of the ledger that an event asks this function for.
+pub fn asked(function: Function, message: &Message) -> Option<Step> {
+    let step = |clip: &Clip, name: Function| Step {
+        video_id: clip.video_id,
+        generation: clip.generation,
+        step: name.to_string(),
+        unit: String::new(),
+    };
+    match (function, &message.payload) {
+        (Function::Transcode, Payload::UnitRequested(unit)) => Some(unit.clone()),
+        (Function::Thumbnail | Function::Audio, Payload::Accepted(clip)) => Some(step(clip, function)),
+        (Function::Probe, Payload::Uploaded(clip)) => Some(step(clip, function)),
+        (Function::Probe, Payload::ObjectCreated(object)) => {
+            let video_id = keys::video_of_upload(&object.key)?;
+            Some(step(&Clip { video_id, generation: 1 }, function))
+        }
+        (Function::Package, Payload::StepCompleted(done)) => {
+            let clip = Clip { video_id: done.video_id, generation: done.generation };
+            Some(step(&clip, function))
+        }
+        _ => None,
+    }
+}
+
+impl Context {
+    /// Does the work if it is to be done and nobody else is at it. Whoever is, is waited for by a later delivery.
+    pub async fn under_lease<T, W>(
+        &self,
+        step: &Step,
+        cancel: &CancellationToken,
+        work: impl FnOnce(Lease, Gauge) -> W,
+    ) -> Result<Turn<T>, Failure>
+    where
+        W: Future<Output = Result<T, Failure>>,
+    {
+        let now = self.clock.now();
+        let begun = self.catalog.begin(step.video_id, step.generation, &step.step, &step.unit, now).await?;
+        let lease = match begun {
+            Begin::Started(lease) => lease,
+            Begin::Done => return Ok(Turn::Done),
+            Begin::Failed | Begin::Unwanted => return Ok(Turn::Over),
+            Begin::Busy => return Err(Failure::retry_after(BUSY, anyhow!("somebody else holds the lease"))),
+        };
+        let gauge = Gauge::default();
+        let outcome = tokio::select! {
+            result = work(lease.clone(), gauge.clone()) => Some(result),
+            () = self.until_lost(&lease, &gauge) => None,
+            () = cancel.cancelled() => {
+                self.catalog.release(&lease).await?;
+                return Err(Failure::retry_after(Duration::ZERO, anyhow!("the host is stopping")));
+            }
+        };
+        match outcome {
+            Some(Ok(result)) => Ok(Turn::Worked(lease, result)),
+            Some(Err(failure)) => {
+                self.catalog.release(&lease).await?;
+                Err(failure)
+            }
+            None => {
+                tracing::info!("the clip no longer wants this step, or somebody else has taken it over");
+                Ok(Turn::Over)
+            }
+        }
+    }
+
+    /// Renews the lease until that is refused.
+    async fn until_lost(&self, lease: &Lease, gauge: &Gauge) {
+        loop {
+            tokio::time::sleep(self.lease_check).await;
+            match self.catalog.renew(lease, gauge.get(), self.clock.now()).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The lease holds for a while yet; the next round may find the table again.
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "could not renew a lease"),
+            }
+        }
+    }
+
+    /// Says that a step is done; also when it was done before, since the first word may have been lost.
+    pub async fn step_completed(&self, from: Function, step: &Step) -> Result<(), Failure> {
+        let message = Message::new(from, self.clock.now(), Payload::StepCompleted(step.clone()));
+        Ok(self.publisher.publish(&message).await?)
+    }
+
+    /// The whole life of a step whose result goes into the ledger as it is.
+    pub async fn complete_step<W>(
+        &self,
+        function: Function,
+        step: &Step,
+        cancel: &CancellationToken,
+        work: impl FnOnce(Lease, Gauge) -> W,
+    ) -> Result<(), Failure>
+    where
+        W: Future<Output = Result<serde_json::Value, Failure>>,
+    {
+        match self.under_lease(step, cancel, work).await? {
+            Turn::Over => return Ok(()),
+            Turn::Done => {}
+            Turn::Worked(lease, result) => {
+                if !self.catalog.finish(&lease, &result).await? {
+                    return Ok(());
+                }
+            }
+        }
+        self.step_completed(function, step).await
+    }
+}

@@ -1,0 +1,235 @@
+//! `cargo xtask test`: everything that must hold before a change lands. CI runs this and nothing else.
+//!
+//! A stage that fails does not stop the later ones: one run shows everything that is wrong. The cheap stages come first,
+//! so that a person who watches sees a formatting slip within seconds.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+
+use crate::install::{self, Need};
+use crate::workspace::{self, must, pause, say, shown};
+
+/// The lines of versions whose configuration files are ours; a later one may read them differently.
+const NEXTEST: &str = "^0.9";
+const DENY: &str = "^0.20";
+
+/// A database that cannot be reached often hangs instead of failing.
+const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Install what is missing and run every check.
+///
+/// Installs ffmpeg, Chromium, node, cargo-nextest, cargo-deny and the browser harness's packages where they are missing, then
+/// runs: format, licences and sources, security advisories (where their database can be reached), lints, doc tests, and all
+/// tests.
+/// Asks nothing and needs no terminal. Exit status 1 when any of them fails.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Handed to `cargo nextest run --workspace`, for example a part of a test's name
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    rest: Vec<String>,
+}
+
+struct Stage {
+    name: &'static str,
+    verdict: Verdict,
+    took: Duration,
+}
+
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Passed,
+    Failed,
+    /// Why it could not run. Not a failure: it says nothing about the code.
+    Skipped(String),
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let root = workspace::root()?;
+    let started = Instant::now();
+    prepare(&root)?;
+    let mut stages = vec![Stage {
+        name: "prepare",
+        verdict: Verdict::Passed,
+        took: started.elapsed(),
+    }];
+
+    stages.push(stage("format", || {
+        check(workspace::cargo(&root).args(["fmt", "--all", "--check"]))
+    })?);
+    let deny = [
+        "deny",
+        "--workspace",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    stages.push(stage("licences", || check(workspace::cargo(&root).args(deny)))?);
+    stages.push(stage("advisories", || advisories(&root))?);
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    stages.push(stage("lints", || check(workspace::cargo(&root).args(clippy)))?);
+    stages.push(stage("doc tests", || {
+        check(workspace::cargo(&root).args(["test", "--workspace", "--doc", "--quiet"]))
+    })?);
+    // Last: its summary is what a reader looks for at the end.
+    stages.push(stage("tests", || {
+        check(
+            workspace::cargo(&root)
+                .args(["nextest", "run", "--workspace"])
+                .args(&args.rest),
+        )
+    })?);
+
+    eprint!("{}", summary(&stages));
+    let failed = stages.iter().any(|stage| stage.verdict == Verdict::Failed);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn prepare(root: &Path) -> Result<()> {
+    install::ensure(&[Need::Ffmpeg, Need::Chromium, Need::Node])?;
+    install::ensure_cargo_tool(root, "nextest", NEXTEST)?;
+    install::ensure_cargo_tool(root, "deny", DENY)?;
+    let browser = root.join("localstack/browser");
+    if !npm_is_current(&browser) {
+        say("installing the browser harness's packages with npm");
+        must(
+            Command::new("npm")
+                .args(["ci", "--omit=optional"])
+                .current_dir(&browser),
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether npm installed after the lockfile last changed; npm writes a copy of the lockfile when it is done.
+fn npm_is_current(dir: &Path) -> bool {
+    let changed = |file: &str| -> Option<SystemTime> { fs::metadata(dir.join(file)).ok()?.modified().ok() };
+    match (changed("node_modules/.package-lock.json"), changed("package-lock.json")) {
+        (Some(installed), Some(wanted)) => installed >= wanted,
+        _ => false,
+    }
+}
+
+fn stage(name: &'static str, work: impl FnOnce() -> Result<Verdict>) -> Result<Stage> {
+    let started = Instant::now();
+    let verdict = work()?;
+    Ok(Stage {
+        name,
+        verdict,
+        took: started.elapsed(),
+    })
+}
+
+fn check(command: &mut Command) -> Result<Verdict> {
+    let shown = shown(command);
+    say(&shown);
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    Ok(if status.success() {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    })
+}
+
+/// Known vulnerabilities. Their database is a git repository, which a closed network does not reach.
+fn advisories(root: &Path) -> Result<Verdict> {
+    let mut fetch = workspace::cargo(root);
+    say("cargo deny fetch db");
+    // Its own words for a closed network look like a failed check.
+    let child = fetch.args(["deny", "fetch", "db"]).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = child.context("cannot start cargo deny")?;
+    if !ends_well(child, DATABASE_PATIENCE)? {
+        return Ok(Verdict::Skipped(
+            "their database cannot be reached from here".to_owned(),
+        ));
+    }
+    check(workspace::cargo(root).args(["deny", "--workspace", "--offline", "check", "advisories"]))
+}
+
+/// Whether the child succeeds in time; it is killed if it takes longer.
+fn ends_well(mut child: Child, patience: Duration) -> Result<bool> {
+    let started = Instant::now();
+    while started.elapsed() < patience {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.success());
+        }
+        pause(Duration::from_millis(100));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(false)
+}
+
+fn summary(stages: &[Stage]) -> String {
+    let mut text = String::new();
+    for Stage { name, verdict, took } in stages {
+        let verdict = match verdict {
+            Verdict::Passed => "ok".to_owned(),
+            Verdict::Failed => "FAILED".to_owned(),
+            Verdict::Skipped(why) => format!("not run: {why}"),
+        };
+        let _ = writeln!(text, "xtask: {name:<10} {:>7.1} s  {verdict}", took.as_secs_f64());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_says_what_ran_and_what_did_not() {
+        let seconds = Duration::from_secs_f64;
+        let stages = [
+            Stage {
+                name: "format",
+                verdict: Verdict::Passed,
+                took: seconds(0.52),
+            },
+            Stage {
+                name: "advisories",
+                verdict: Verdict::Skipped("no network".to_owned()),
+                took: seconds(60.0),
+            },
+            Stage {
+                name: "tests",
+                verdict: Verdict::Failed,
+                took: seconds(1234.5),
+            },
+        ];
+        assert_eq!(
+            summary(&stages),
+            "xtask: format         0.5 s  ok\n\
+             xtask: advisories    60.0 s  not run: no network\n\
+             xtask: tests       1234.5 s  FAILED\n"
+        );
+    }
+
+    #[test]
+    fn npm_runs_again_only_after_the_lockfile_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("package-lock.json"), "{}").unwrap();
+        assert!(!npm_is_current(dir.path()));
+        fs::create_dir(dir.path().join("node_modules")).unwrap();
+        fs::write(dir.path().join("node_modules/.package-lock.json"), "{}").unwrap();
+        assert!(npm_is_current(dir.path()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_child_that_hangs_is_killed() {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        assert!(!ends_well(child, Duration::from_millis(50)).unwrap());
+        let child = Command::new("true").spawn().unwrap();
+        assert!(ends_well(child, Duration::from_secs(10)).unwrap());
+    }
+}

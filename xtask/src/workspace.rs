@@ -1,0 +1,122 @@
+//! Where the workspace is, and how its tools are started.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// The workspace this xtask was started from.
+///
+/// Asked at run time: clones share compiled artefacts, so that a path compiled in may be another clone's.
+pub(crate) fn root() -> Result<PathBuf> {
+    let started_in = match env::var_os("CARGO_MANIFEST_DIR") {
+        Some(xtask) => PathBuf::from(xtask),
+        None => env::current_dir().context("the current directory is gone")?,
+    };
+    started_in
+        .ancestors()
+        .find(|dir| dir.join("xtask/Cargo.toml").is_file())
+        .map(Path::to_path_buf)
+        .with_context(|| format!("{} is not inside Toktik's workspace", started_in.display()))
+}
+
+/// `cargo` in the workspace, as if it were called from a shell.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    for (name, _) in env::vars_os().filter(|(name, _)| is_of_cargo_run(name)) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What `cargo run` tells xtask about itself. Build scripts that watch these variables (ring's does) would see them change
+/// between `cargo xtask` and plain `cargo`, and build again each time.
+fn is_of_cargo_run(name: &OsString) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    name.starts_with("CARGO_PKG_")
+        || matches!(
+            name,
+            "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH" | "CARGO_CRATE_NAME" | "CARGO_BIN_NAME"
+        )
+}
+
+/// One line about what is being done now.
+pub(crate) fn say(what: &str) {
+    eprintln!("xtask: {what}");
+}
+
+/// Runs a command that must succeed; it never reads from the terminal.
+pub(crate) fn must(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Whether a command can be started and succeeds; its output is thrown away.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// A command as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Waits. Here one thread has nothing else to do until another program has moved on.
+#[expect(clippy::disallowed_methods, reason = "xtask has no executor that it could block")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cargo_run_adds_is_taken_away() {
+        let kept = [
+            "CARGO",
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_TERM_COLOR",
+            "PATH",
+            "RUSTFLAGS",
+        ];
+        assert!(!kept.iter().any(|name| is_of_cargo_run(&OsString::from(name))));
+        let taken = [
+            "CARGO_MANIFEST_DIR",
+            "CARGO_MANIFEST_PATH",
+            "CARGO_PKG_NAME",
+            "CARGO_PKG_VERSION_MAJOR",
+        ];
+        assert!(taken.iter().all(|name| is_of_cargo_run(&OsString::from(name))));
+    }
+
+    #[test]
+    fn a_command_is_shown_by_its_name() {
+        let mut command = Command::new("/usr/bin/cargo");
+        command.args(["build", "-p", "toktik"]);
+        assert_eq!(shown(&command), "cargo build -p toktik");
+    }
+}

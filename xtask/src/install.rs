@@ -50,7 +50,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
 fn install(missing: &[Need]) -> Result<()> {
     let names = missing.iter().map(|need| need.name()).collect::<Vec<_>>().join(", ");
     let Some(manager) = Manager::detect(|program| which(program).is_some()) else {
-        bail!("{names} missing, and no package manager that xtask knows is here: install {names} and run this again");
+        bail!("missing: {names}, and no package manager that xtask knows is here: install {names} and run this again");
     };
     let packages: Vec<&str> = missing
         .iter()
@@ -59,7 +59,7 @@ fn install(missing: &[Need]) -> Result<()> {
         .collect();
     let prefix = privilege(manager).with_context(|| {
         let by_hand = manager.install_command(&packages).join(" ");
-        format!("{names} missing, and installing takes root: run `{by_hand}` as root, then this again")
+        format!("missing: {names}, and installing takes root: run `{by_hand}` as root, then this again")
     })?;
     say(&format!(
         "installing {} with {}",

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The chores of Toktik.
+/// The chores of Toktik
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 struct Cli {
@@ -20,13 +20,11 @@ struct Cli {
     command: Command,
 }
 
+// Each one's help text stands on its arguments.
 #[derive(Subcommand)]
 enum Command {
-    /// Run all of Toktik on this machine, at localhost:8080
     Up(up::Args),
-    /// Upload a clip as a new user would, and print the URL of its playlist
     Try(attempt::Args),
-    /// Install what is missing and run every check: format, lints, licences, tests
     Test(test::Args),
 }
 

@@ -21,12 +21,11 @@ const DENY: &str = "^0.20";
 /// A database that cannot be reached often hangs instead of failing.
 const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 
-/// Install what is missing and run every check.
+/// Install what is missing and run every check: format, lints, licences, tests
 ///
-/// Installs ffmpeg, Chromium, node, cargo-nextest, cargo-deny and the browser harness's packages where they are missing, then
-/// runs: format, licences and sources, security advisories (where their database can be reached), lints, doc tests, and all
-/// tests.
-/// Asks nothing and needs no terminal. Exit status 1 when any of them fails.
+/// Installs ffmpeg, Chromium, node, cargo-nextest, cargo-deny and the browser harness's packages where they are missing,
+/// then runs: format, licences and sources, security advisories (where their database can be reached), lints, doc tests
+/// and all tests. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Handed to `cargo nextest run --workspace`, for example a part of a test's name
@@ -145,7 +144,11 @@ fn advisories(root: &Path) -> Result<Verdict> {
     let mut fetch = workspace::cargo(root);
     say("cargo deny fetch db");
     // Its own words for a closed network look like a failed check.
-    let child = fetch.args(["deny", "fetch", "db"]).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = fetch
+        .args(["deny", "fetch", "db"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     let child = child.context("cannot start cargo deny")?;
     if !ends_well(child, DATABASE_PATIENCE)? {
         return Ok(Verdict::Skipped(

@@ -1,0 +1,35 @@
+//! Puts together what the steps have made, and says how far a clip has come.
+//!
+//! Started by `toktik.step.completed.v1`. Reads the ledger, derives from it what can be played, and writes the manifest
+//! and the status that rests on it in one transaction, under a rising revision. When everything is there, joins the
+//! best picture and sound into `download.mp4` and makes the clip ready.
+//!
+//! Emits `toktik.video.playable.v1` and `toktik.video.ready.v1`. Counts nothing: the same ledger gives the same answer.
+
+mod derive;
+mod download;
+mod handler;
+
+use toktik_events::Function;
+use toktik_media::settings::Settings as Media;
+use toktik_runtime::settings::Originals;
+use toktik_runtime::{Context, Serverless, Service};
+
+pub struct Package;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct Settings {
+    #[command(flatten)]
+    pub media: Media,
+    #[command(flatten)]
+    pub originals: Originals,
+}
+
+impl Serverless for Package {
+    const NAME: Function = Function::Package;
+    type Settings = Settings;
+
+    fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
+        Ok(Service::events(handler::Handler::new(&settings, context)?))
+    }
+}

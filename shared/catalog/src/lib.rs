@@ -9,6 +9,7 @@ pub mod feed;
 pub mod ledger;
 pub mod limits;
 pub mod outbox;
+pub mod results;
 pub mod sessions;
 mod table;
 pub mod text;

@@ -131,6 +131,15 @@ impl From<Rejection> for Trouble {
     }
 }
 
+impl Video {
+    /// Why it was refused, if it was.
+    pub fn rejection(&self) -> Option<Rejection> {
+        let trouble = self.error.as_ref().filter(|_| self.status == Status::Rejected)?;
+        let code = serde_json::from_value(serde_json::Value::String(trouble.code.clone())).ok()?;
+        Some(Rejection::new(code, trouble.message.clone()))
+    }
+}
+
 /// What an owner may change.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
@@ -234,24 +243,34 @@ impl Catalog {
     }
 
     /// The bytes are there: probing may begin. False when that was known.
-    pub async fn begin_processing(&self, video: &Video, etag: &str, message: &Message) -> Result<bool, Error> {
+    ///
+    /// The event is owed where nothing else would start probing.
+    pub async fn begin_processing(
+        &self,
+        video: &Video,
+        etag: &str,
+        message: Option<&Message>,
+    ) -> Result<bool, Error> {
         let update = Write::update(meta(video.id))
             .set("status", &Status::Processing)?
             .set("source_etag", &etag)?
             .if_equal("status", &Status::Uploading)?;
         let probe = ledger::pending(video.id, video.generation, "probe", "")?;
-        let result = self.table.write(vec![update, probe, outbox::remember(message)?]).await;
-        done_unless_condition(result)
+        let mut writes = vec![update, probe];
+        writes.extend(message.map(outbox::remember).transpose()?);
+        done_unless_condition(self.table.write(writes).await)
     }
 
     /// Refuses the clip. False when its fate was decided already.
-    pub async fn reject(&self, id: VideoId, generation: u32, rejection: &Rejection) -> Result<bool, Error> {
-        let update = Write::update(meta(id))
+    pub async fn reject(&self, video: &Video, rejection: &Rejection) -> Result<bool, Error> {
+        let update = Write::update(meta(video.id))
             .set("status", &Status::Rejected)?
             .set("error", &Trouble::from(rejection.clone()))?
-            .if_equal("generation", &generation)?
-            .if_one_of("status", &[Status::Uploading, Status::Processing])?;
-        done_unless_condition(self.table.write(vec![update, open_work(id)?]).await)
+            .if_equal("generation", &video.generation)?
+            .if_one_of("status", &[Status::Uploading, Status::Processing, Status::Playable])?;
+        let mut writes = vec![update, open_work(video.id)?];
+        writes.extend(feed::withdraw(video));
+        done_unless_condition(self.table.write(writes).await)
     }
 
     /// Gives the clip up; also after it could be watched. False when its fate was decided already.

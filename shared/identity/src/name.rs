@@ -27,65 +27,14 @@ pub enum InvalidName {
 pub struct Username(String);
 
 /// Names that would be taken for the house itself, or for a page of it.
+#[rustfmt::skip]
 const RESERVED: &[&str] = &[
-    "about",
-    "account",
-    "admin",
-    "administrator",
-    "anonymous",
-    "api",
-    "assets",
-    "auth",
-    "billing",
-    "channel",
-    "channels",
-    "contact",
-    "deleted",
-    "docs",
-    "everyone",
-    "explore",
-    "feed",
-    "health",
-    "help",
-    "home",
-    "info",
-    "legal",
-    "login",
-    "logout",
-    "mail",
-    "me",
-    "metrics",
-    "moderator",
-    "news",
-    "notifications",
-    "null",
-    "official",
-    "openapi",
-    "playlists",
-    "postmaster",
-    "privacy",
-    "register",
-    "root",
-    "search",
-    "security",
-    "settings",
-    "signup",
-    "staff",
-    "static",
-    "status",
-    "support",
-    "system",
-    "tags",
-    "terms",
-    "toktik",
-    "undefined",
-    "upload",
-    "user",
-    "users",
-    "video",
-    "videos",
-    "webmaster",
-    "www",
+    "about", "account", "admin", "administrator", "anonymous", "api", "assets", "auth", "billing", "channel",
+    "channels", "contact", "deleted", "docs", "everyone", "explore", "feed", "health", "help", "home", "info",
+    "legal", "login", "logout", "mail", "me", "metrics", "moderator", "news", "notifications", "null", "official",
+    "openapi", "playlists", "postmaster", "privacy", "register", "root", "search", "security", "settings",
+    "signup", "staff", "static", "status", "support", "system", "tags", "terms", "toktik", "undefined", "upload",
+    "user", "users", "video", "videos", "webmaster", "www",
 ];
 
 impl Username {
@@ -348,10 +297,10 @@ mod tests {
         #[test]
         fn a_login_finds_whatever_was_registered(name in "[A-Za-z0-9_]{3,30}", email in "[A-Za-z]{1,9}@[A-Z]{1,9}\\.[a-z]{2}") {
             if let Ok(name) = name.parse::<Username>() {
-                prop_assert_eq!(Login::new(name.as_str()).key(), name.key());
+                prop_assert_eq!(Login::new(name.as_str()), Login::Username(name.key()));
             }
             let email: Email = email.parse().unwrap();
-            prop_assert_eq!(Login::new(email.as_str()).key(), email.key());
+            prop_assert_eq!(Login::new(email.as_str()), Login::Email(email.key()));
         }
 
         #[test]

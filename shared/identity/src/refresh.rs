@@ -82,12 +82,11 @@ impl FromStr for RefreshToken {
 
 impl fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = f
-            .debug_struct("RefreshToken")
+        let mut shown = f.debug_struct("RefreshToken");
+        shown
             .field("user", &self.user)
             .field("session", &self.session)
-            .finish_non_exhaustive();
-        shown
+            .finish_non_exhaustive()
     }
 }
 

@@ -71,7 +71,7 @@ impl VerifySettings {
 #[derive(clap::Args, Clone, Debug)]
 pub struct SignSettings {
     /// Private key of access tokens: Ed25519 in PKCS#8, as PEM or base64, or @FILE
-    #[arg(long, env = PRIVATE_KEY, value_name = "KEY|@FILE", hide_env_values = true)]
+    #[arg(long, env = PRIVATE_KEY, value_name = "KEY|@FILE", hide_env_values = true, allow_hyphen_values = true)]
     pub token_private_key: Option<Secret>,
     /// How long an access token is valid (seconds, or 15m, 1h)
     #[arg(long, env = "TOKTIK_ACCESS_TOKEN_TTL", default_value = "900", value_name = "TIME", value_parser = lifetime)]

@@ -47,7 +47,7 @@ struct Claims {
     sub: UserId,
     iat: i64,
     exp: i64,
-    /// OpenID Connect Core 2: when the user was last asked for a password.
+    /// As in `OpenID` Connect Core 2: when the user was last asked for a password.
     auth_time: i64,
     sid: SessionId,
     name: String,

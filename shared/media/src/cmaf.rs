@@ -2,8 +2,10 @@
 //!
 //! ffmpeg's fragments are taken apart into samples and put together again, because three things have to be ours:
 //! where a sound segment ends (at the sample nearest to the picture's boundary), when a segment starts (a unit in the
-//! middle of a clip continues its predecessor's `tfdt` and sequence numbers), and that the first picture is shown at
-//! exactly zero (ffmpeg delays it by the depth of the B-frames). Samples themselves are copied as they are.
+//! middle of a clip continues its predecessor's `tfdt` and sequence numbers), and that a keyframe is a fragment by
+//! itself (then the range that an I-frame playlist names is complete, and strict demuxers read it). Samples are copied
+//! as they are, the init segment too: its edit list takes back the delay of the B-frames, so that the first picture is
+//! shown at zero. (Signed composition offsets need no edit list, but libavformat reads them as a shift of the picture.)
 //! No more than one segment and one fragment is held in memory.
 
 use std::fs::File;
@@ -43,9 +45,9 @@ pub struct Cut {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A fragment per GOP is kept, and a segment is so many of them.
+    /// A fragment read is a GOP, and a segment is so many of them.
     Video { gops: u32 },
-    /// A fragment per segment.
+    /// A segment is one fragment.
     Audio,
 }
 
@@ -60,7 +62,8 @@ impl Cut {
             segment_frames: plan.segment_frames(),
             first_frame,
             segments: plan.segments(),
-            sequence_number: u32::try_from(gops).unwrap_or(u32::MAX - 1).saturating_add(1),
+            // Two fragments a GOP.
+            sequence_number: u32::try_from(gops * 2).unwrap_or(u32::MAX - 1).saturating_add(1),
         }
     }
 
@@ -416,8 +419,6 @@ struct Splitter<'a> {
     track: Description,
     /// `tfdt` of the first fragment read: ours counts from `cut.first_frame` instead.
     origin: Option<u64>,
-    /// How long after it is decoded the first picture is shown.
-    delay: i64,
     chunk: Chunk,
     /// Ticks before the chunk under way.
     elapsed: u64,
@@ -437,8 +438,8 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn push(&mut self, sample: Sample, bytes: &[u8]) {
-        self.samples.push(sample);
+    fn push(&mut self, sample: &Sample, bytes: &[u8]) {
+        self.samples.push(*sample);
         self.data.extend_from_slice(bytes);
         self.ticks += u64::from(sample.duration);
     }
@@ -450,7 +451,6 @@ impl<'a> Splitter<'a> {
             cut,
             track,
             origin: None,
-            delay: 0,
             chunk: Chunk::default(),
             elapsed: 0,
             segment: Vec::new(),
@@ -464,38 +464,22 @@ impl<'a> Splitter<'a> {
 
     fn take(&mut self, fragment: &Fragment, sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<()> {
         let samples = fragment.samples(&self.track)?;
-        self.check_time(fragment.decode_time(&self.track)?, samples[0].cts)?;
-        if matches!(self.cut.kind, Kind::Video { .. }) && !samples[0].is_sync() {
-            return Err(Error::NoKeyframe(fragment.moof.mfhd.sequence_number));
-        }
-        let mut rest = &fragment.data[..];
-        for sample in samples {
-            let (bytes, after) = rest.split_at_checked(sample.size as usize).ok_or(Error::Truncated)?;
-            rest = after;
-            if self.sound_ends_before(&sample) {
-                self.end_chunk()?;
-                self.end_segment(sink)?;
+        self.check_time(fragment.decode_time(&self.track)?)?;
+        match self.cut.kind {
+            Kind::Video { gops } => {
+                self.take_gop(&samples, &fragment.data)?;
+                if self.keyframes.len() >= gops as usize {
+                    self.end_segment(sink)?;
+                }
+                Ok(())
             }
-            self.chunk.push(sample, bytes);
+            Kind::Audio => self.take_sound(&samples, &fragment.data, sink),
         }
-        if let Kind::Video { gops } = self.cut.kind {
-            self.end_chunk()?;
-            if self.keyframes.len() >= gops as usize {
-                self.end_segment(sink)?;
-            }
-        }
-        Ok(())
     }
 
     /// Durations alone place the samples, so they have to add up to what ffmpeg wrote down.
-    fn check_time(&mut self, decode_time: u64, cts: i64) -> Result<()> {
-        let origin = match self.origin {
-            Some(origin) => origin,
-            None => {
-                self.delay = cts;
-                *self.origin.insert(decode_time)
-            }
-        };
+    fn check_time(&mut self, decode_time: u64) -> Result<()> {
+        let origin = *self.origin.get_or_insert(decode_time);
         let expected = origin.checked_add(self.elapsed + self.chunk.ticks);
         if expected == Some(decode_time) {
             Ok(())
@@ -504,10 +488,49 @@ impl<'a> Splitter<'a> {
         }
     }
 
+    fn take_gop(&mut self, samples: &[Sample], data: &[u8]) -> Result<()> {
+        let (key, others) = samples.split_first().ok_or(Error::Missing("samples"))?;
+        let (key_data, data) = data.split_at_checked(key.size as usize).ok_or(Error::Truncated)?;
+        if !key.is_sync() {
+            return Err(Error::NoKeyframe(self.sequence_number));
+        }
+        let offset = self.segment.len() as u64;
+        self.chunk.push(key, key_data);
+        self.end_chunk()?;
+        let size = self.segment.len() as u64 - offset;
+        for (sample, bytes) in with_bytes(others, data) {
+            self.chunk.push(sample, bytes);
+        }
+        self.end_chunk()?;
+        let ticks = samples.iter().map(|sample| u64::from(sample.duration)).sum();
+        self.keyframes.push(Keyframe {
+            offset,
+            size,
+            duration: seconds(ticks, self.track.timescale),
+        });
+        Ok(())
+    }
+
+    fn take_sound(
+        &mut self,
+        samples: &[Sample],
+        data: &[u8],
+        sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>,
+    ) -> Result<()> {
+        for (sample, bytes) in with_bytes(samples, data) {
+            if self.sound_ends_before(sample) {
+                self.end_chunk()?;
+                self.end_segment(sink)?;
+            }
+            self.chunk.push(sample, bytes);
+        }
+        Ok(())
+    }
+
     /// A sound segment ends with the sample nearest to where the picture's does; the last one takes what is left.
     fn sound_ends_before(&self, sample: &Sample) -> bool {
         let ended = self.segments.len() as u64 + 1;
-        if self.cut.kind != Kind::Audio || ended >= self.cut.segments || self.chunk.samples.is_empty() {
+        if ended >= self.cut.segments || self.chunk.samples.is_empty() {
             return false;
         }
         let frame = u64::from(self.cut.segment_frames).saturating_mul(ended);
@@ -517,17 +540,10 @@ impl<'a> Splitter<'a> {
 
     fn end_chunk(&mut self) -> Result<()> {
         let chunk = std::mem::take(&mut self.chunk);
-        let Some(first) = chunk.samples.first() else {
+        if chunk.samples.is_empty() {
             return Ok(());
-        };
-        let moof = self.moof(&chunk)?;
-        if let Kind::Video { .. } = self.cut.kind {
-            self.keyframes.push(Keyframe {
-                offset: self.segment.len() as u64,
-                size: moof.len() as u64 + BOX_HEADER + u64::from(first.size),
-                duration: seconds(chunk.ticks, self.track.timescale),
-            });
         }
+        let moof = self.moof(&chunk)?;
         self.segment.extend_from_slice(&moof);
         append(&mut self.segment, MDAT, &chunk.data)?;
         self.sequence_number = self.sequence_number.wrapping_add(1);
@@ -543,12 +559,7 @@ impl<'a> Splitter<'a> {
             mfhd: Mfhd {
                 sequence_number: self.sequence_number,
             },
-            traf: vec![traf(
-                self.track.id,
-                base.saturating_add(self.elapsed),
-                &chunk.samples,
-                self.delay,
-            )],
+            traf: vec![traf(self.track.id, base.saturating_add(self.elapsed), &chunk.samples)],
         };
         let mut bytes = Vec::new();
         moof.encode(&mut bytes)?;
@@ -592,19 +603,28 @@ impl<'a> Splitter<'a> {
     }
 }
 
+/// Each sample with its bytes, which `Fragment::samples` has checked to be there.
+fn with_bytes<'a>(samples: &'a [Sample], mut data: &'a [u8]) -> impl Iterator<Item = (&'a Sample, &'a [u8])> {
+    samples.iter().map(move |sample| {
+        let (bytes, rest) = data.split_at((sample.size as usize).min(data.len()));
+        data = rest;
+        (sample, bytes)
+    })
+}
+
 /// What most samples share is said once, in the header.
-fn traf(track_id: u32, decode_time: u64, samples: &[Sample], delay: i64) -> Traf {
+fn traf(track_id: u32, decode_time: u64, samples: &[Sample]) -> Traf {
     let typical = samples.last().copied();
     let duration = typical.map(|sample| sample.duration);
     let flags = typical.map(|sample| sample.flags);
     let same_duration = samples.iter().all(|sample| Some(sample.duration) == duration);
     let same_flags = samples.iter().skip(1).all(|sample| Some(sample.flags) == flags);
-    let reordered = samples.iter().any(|sample| sample.cts != delay);
+    let reordered = samples.iter().any(|sample| sample.cts != 0);
     let entries = samples.iter().map(|sample| TrunEntry {
         duration: (!same_duration).then_some(sample.duration),
         size: Some(sample.size),
         flags: (!same_flags || Some(sample.flags) != flags).then_some(sample.flags),
-        cts: reordered.then(|| sample.cts - delay),
+        cts: reordered.then_some(sample.cts),
     });
     let trun = Trun {
         data_offset: Some(0),

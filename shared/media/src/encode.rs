@@ -149,7 +149,8 @@ fn rung_args(plan: &Plan, rung: &Rung) -> Vec<String> {
         "-video_track_timescale",
         &timescale(plan.frame_rate).to_string(),
     ]));
-    args.extend(fragmented("+frag_keyframe"));
+    // With `delay_moov` the edit list is known when the header is written.
+    args.extend(fragmented("+frag_keyframe+delay_moov"));
     args.push(file(&rung.name));
     args
 }
@@ -202,7 +203,7 @@ pub fn timescale(frame_rate: Fraction) -> u32 {
 
 /// One MP4 of fragments and nothing else, without the source's metadata or ours.
 fn fragmented(flags: &str) -> Vec<String> {
-    let flags = format!("+cmaf+empty_moov+default_base_moof+skip_trailer{flags}");
+    let flags = format!("+default_base_moof+skip_trailer{flags}");
     let mut args = anonymous();
     args.extend(strings(&["-movflags", &flags, "-f", "mp4"]));
     args
@@ -269,7 +270,7 @@ fn sound_args(sound: &Sound) -> Vec<String> {
         "-frag_duration",
         "1000000",
     ]));
-    args.extend(fragmented(""));
+    args.extend(fragmented("+empty_moov"));
     args.push(file(&sound.name));
     args
 }

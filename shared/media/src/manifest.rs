@@ -76,7 +76,7 @@ pub struct Segment {
     pub keyframes: Vec<Keyframe>,
 }
 
-/// Where an I-frame lies in its segment: from the start of its `moof` to the end of its sample.
+/// Where an I-frame lies in its segment: its `moof` and `mdat`, which hold nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keyframe {
     pub offset: u64,
@@ -158,7 +158,12 @@ impl Variant {
 
 impl Sound {
     pub fn new(sound: &plan::Sound, rendition: Rendition) -> Self {
-        Self { name: sound.name.clone(), bit_rate: sound.bit_rate, channels: 2, rendition }
+        Self {
+            name: sound.name.clone(),
+            bit_rate: sound.bit_rate,
+            channels: 2,
+            rendition,
+        }
     }
 }
 

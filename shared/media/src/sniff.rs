@@ -115,6 +115,7 @@ fn kind(head: &[u8]) -> Kind {
         .or_else(|| signatures::transport_stream(head))
         .or_else(|| signatures::bare_stream(head))
         .or_else(|| text::kind(head))
+        .or_else(|| signatures::sound_frame(head))
         .unwrap_or(Kind::Unknown)
 }
 

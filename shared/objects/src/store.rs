@@ -62,10 +62,22 @@ impl Objects {
             Err(error) if is_missing(&error) => return Err(Error::Missing(key.to_owned())),
             Err(error) => return Err(failed(error, "reading an object")),
         };
-        let mut body = output.body;
         let mut file = tokio::fs::File::create(file).await.context("creating a scratch file")?;
-        while let Some(bytes) = body.try_next().await.context("reading an object")? {
-            file.write_all(&bytes).await.context("writing a scratch file")?;
+        pour(output.body, &mut file).await?;
+        file.flush().await.context("writing a scratch file")?;
+        Ok(())
+    }
+
+    /// Writes several objects behind one another into a file.
+    pub async fn concatenate(&self, keys: &[String], file: &Path) -> Result<(), Error> {
+        let mut file = tokio::fs::File::create(file).await.context("creating a scratch file")?;
+        for key in keys {
+            let output = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+                Ok(output) => output,
+                Err(error) if is_missing(&error) => return Err(Error::Missing(key.clone())),
+                Err(error) => return Err(failed(error, "reading an object")),
+            };
+            pour(output.body, &mut file).await?;
         }
         file.flush().await.context("writing a scratch file")?;
         Ok(())
@@ -122,6 +134,13 @@ impl Objects {
         self.delete(&keys).await?;
         Ok(keys.len())
     }
+}
+
+async fn pour(mut body: ByteStream, file: &mut tokio::fs::File) -> Result<(), Error> {
+    while let Some(bytes) = body.try_next().await.context("reading an object")? {
+        file.write_all(&bytes).await.context("writing a scratch file")?;
+    }
+    Ok(())
 }
 
 pub(crate) fn unquoted(etag: &str) -> String {

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use aws_config::{BehaviorVersion, SdkConfig};
 use toktik_catalog::Catalog;
+use toktik_catalog::ledger::Lease;
+use toktik_catalog::videos::Video;
 use toktik_events::Message;
 use toktik_identity::Verifier;
-use toktik_objects::Objects;
+use toktik_media::plan::Plan;
+use toktik_objects::{Objects, keys};
 
 use crate::clock::Clock;
+use crate::function::Failure;
 use crate::publish::Publisher;
 use crate::settings::{Addresses, Common, Stores};
 
@@ -86,5 +90,30 @@ impl Context {
                 "an event stays in the outbox; the janitor will publish it"
             );
         }
+    }
+
+    /// The clip and the plan that a step works by.
+    pub async fn planned(&self, lease: &Lease) -> Result<(Video, Plan), Failure> {
+        let video = self.catalog.video(lease.video_id).await?;
+        let plan = self.catalog.plan(lease.video_id, lease.generation).await?;
+        let lost = || Failure::give_up("no_plan", anyhow!("the clip or its plan is gone"));
+        Ok((video.ok_or_else(lost)?, plan.ok_or_else(lost)?))
+    }
+
+    /// Removes what was uploaded and made for a clip that was refused: nobody will ask for it again.
+    pub async fn clear_refused(&self, video: &Video) -> anyhow::Result<()> {
+        self.drop_upload(video).await?;
+        self.objects.delete_prefix(&keys::media_of(video.id)).await?;
+        self.catalog.close_work(video.id).await?;
+        Ok(())
+    }
+
+    /// Removes what was uploaded for a clip, whole or in parts.
+    pub async fn drop_upload(&self, video: &Video) -> anyhow::Result<()> {
+        if let Some(multipart) = &video.upload.multipart {
+            self.objects.abort_multipart(&video.upload.key, &multipart.upload_id).await?;
+        }
+        self.objects.delete_prefix(&keys::uploads_of(video.id)).await?;
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ pub mod step;
 pub mod telemetry;
 pub mod trace;
 pub mod worker;
+pub mod workshop;
 
 pub use clock::Clock;
 pub use context::Context;

@@ -100,6 +100,32 @@ pub struct Addresses {
     pub public_s3_url: Option<String>,
 }
 
+/// What becomes of the uploaded file itself.
+#[derive(Args, Clone, Debug)]
+pub struct Originals {
+    /// How long uploaded files are kept: `until-ready`, `forever`, or a number of days after the clip is ready
+    #[arg(long, env = "TOKTIK_KEEP_SOURCE", default_value = "until-ready", value_parser = keep)]
+    pub keep_source: Keep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    UntilReady,
+    Forever,
+    Days(u32),
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    match text {
+        "until-ready" => Ok(Keep::UntilReady),
+        "forever" => Ok(Keep::Forever),
+        days => {
+            let expected = "expected until-ready, forever or a number of days";
+            days.parse().map(Keep::Days).map_err(|_| expected.to_owned())
+        }
+    }
+}
+
 #[derive(Args, Clone, Debug)]
 pub struct Log {
     /// What to log, as `level` or `target=level,…`

@@ -140,7 +140,7 @@ impl Api {
 
     fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
         let server = &self.server;
-        anyhow!(error).context(format!("cannot reach {server}; is `cargo xtask up` running?"))
+        anyhow!(error).context(format!("cannot reach {server} (is `cargo xtask up` running?)"))
     }
 
     /// Sends bytes to storage. `headers` are part of the URL's signature and must go along as they are.

@@ -23,7 +23,7 @@ use serde_json::json;
 use api::Api;
 use clip::Clip;
 
-/// Upload a clip as a new user would, and print the URL of its playlist.
+/// Upload a clip as a new user would, and print the URL of its playlist
 ///
 /// Registers a user with a random name, uploads FILE with a progress bar on stderr and waits until the clip is ready.
 /// stdout is the URL of the HLS playlist alone.

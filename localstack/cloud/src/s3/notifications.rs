@@ -91,7 +91,7 @@ fn send(unit: &mut Unit<'_>, queue: &str, body: String) -> Result<(), Failure> {
         tracing::warn!(queue, "a bucket's notifications go to a queue that does not exist");
         return Ok(());
     };
-    enqueue(unit, &queue, NewMessage { body, ..Default::default() })?;
+    enqueue(unit, &queue, NewMessage::plain(body))?;
     Ok(())
 }
 

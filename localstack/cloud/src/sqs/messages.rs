@@ -40,7 +40,7 @@ type MessageAttributes = BTreeMap<String, MessageAttribute>;
 /// What goes into a queue.
 #[derive(Default)]
 pub(crate) struct NewMessage {
-    pub(crate) body: String,
+    body: String,
     attributes: MessageAttributes,
     trace: Option<String>,
     /// In seconds; the queue's own delay if not given.
@@ -48,6 +48,10 @@ pub(crate) struct NewMessage {
 }
 
 impl NewMessage {
+    pub(crate) fn plain(body: String) -> NewMessage {
+        NewMessage { body, ..Default::default() }
+    }
+
     fn size(&self) -> usize {
         let attribute = |(name, value): (&String, &MessageAttribute)| {
             let text = value.string_value.as_ref().or(value.binary_value.as_ref()).map_or(0, String::len);

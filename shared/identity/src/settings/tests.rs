@@ -116,5 +116,5 @@ fn lifetimes_have_units() {
     ] {
         assert!(lifetime(bad).is_err(), "{bad}");
     }
-    assert_eq!(program(&[]).sign.refresh_token_ttl, Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(program(&[]).sign.refresh_token_ttl, Duration::from_hours(30 * 24));
 }

@@ -74,6 +74,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_geteuid,
     libc::SYS_getgid,
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_getrusage,
     libc::SYS_gettid,
     libc::SYS_getuid,

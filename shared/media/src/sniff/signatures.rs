@@ -76,7 +76,6 @@ pub(super) fn by_signature(head: &[u8]) -> Option<Kind> {
         .iter()
         .find(|(place, bytes, _)| at(head, *place, bytes))
         .map(|(_, _, kind)| *kind)
-        .or_else(|| sound_frame(head))
 }
 
 fn at(head: &[u8], place: usize, bytes: &[u8]) -> bool {
@@ -119,8 +118,9 @@ fn png(head: &[u8]) -> Kind {
     }
 }
 
-/// MP3 and AAC (ADTS) without a tag: twelve or eleven set bits, and a layer and a rate that exist.
-fn sound_frame(head: &[u8]) -> Option<Kind> {
+/// MP3 and AAC (ADTS) without a tag: twelve or eleven set bits, and a layer and a rate that exist. As weak a sign as
+/// this comes last; UTF-16 begins the same.
+pub(super) fn sound_frame(head: &[u8]) -> Option<Kind> {
     let [first, second, third, ..] = *head else { return None };
     let layer = second & 0b110;
     let mp3 = first == 0xff && second & 0xe0 == 0xe0 && layer != 0 && third & 0xf0 != 0xf0;

@@ -42,7 +42,7 @@ const PLAYLIST_ELEMENTS: &[&str] = &[
     "<embed",
 ];
 
-const PAGE_ELEMENTS: &[&str] = &["<!doctype html", "<html", "<head", "<body"];
+const PAGE_ELEMENTS: &[&str] = &["<!doctype html", "<html"];
 
 /// None if it is not text.
 pub(super) fn kind(head: &[u8]) -> Option<Kind> {

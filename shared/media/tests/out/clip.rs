@@ -3,7 +3,7 @@
 use toktik_media::source::{Audio, Fraction, Source, Transfer, Video};
 
 /// H.264 in MP4, 30 fps, with sound.
-pub fn source(width: u32, height: u32, duration: f64) -> Source {
+pub(crate) fn source(width: u32, height: u32, duration: f64) -> Source {
     Source {
         demuxer: "mov".to_owned(),
         duration,
@@ -20,11 +20,16 @@ pub fn source(width: u32, height: u32, duration: f64) -> Source {
             color_range: None,
             color_space: None,
         },
-        audio: Some(Audio { stream: 1, codec: "aac".to_owned(), channels: 2, sample_rate: 48_000 }),
+        audio: Some(Audio {
+            stream: 1,
+            codec: "aac".to_owned(),
+            channels: 2,
+            sample_rate: 48_000,
+        }),
     }
 }
 
-pub fn silent(width: u32, height: u32, duration: f64, frame_rate: Fraction) -> Source {
+pub(crate) fn silent(width: u32, height: u32, duration: f64, frame_rate: Fraction) -> Source {
     let mut source = source(width, height, duration);
     source.audio = None;
     source.video.frame_rate = frame_rate;

@@ -1,1 +1,82 @@
+//! Units in the middle of a clip: each frame has its own grey, so that a lost or doubled one shows.
 
+use toktik_media::plan::{Options, Plan, Unit, Work, plan};
+use toktik_media::source::{Fraction, Source};
+
+use crate::clip;
+use crate::stage::Stage;
+
+fn ramp(rate: &str) -> String {
+    format!(
+        "-f lavfi -i color=black:s=320x240:r={rate}:d=7,geq=lum=N+20:cb=128:cr=128 -frames:v 180 -c:v libx264 -g 250"
+    )
+}
+
+/// The same plan with its picture cut into units of one segment.
+fn in_units(source: &Source) -> Plan {
+    let mut plan = plan(source, &Options::default());
+    let rungs: Vec<String> = plan.rungs.iter().map(|rung| rung.name.clone()).collect();
+    let length = u64::from(plan.segment_frames());
+    plan.units = (0..plan.segments())
+        .map(|number| {
+            let first_frame = number * length;
+            let frames = length.min(plan.frames - first_frame);
+            Unit {
+                id: format!("video-{number}"),
+                work: Work::Video {
+                    rungs: rungs.clone(),
+                    first_frame,
+                    frames,
+                },
+            }
+        })
+        .collect();
+    plan
+}
+
+fn check(source: &Source, clip: &str, args: &str) {
+    let stage = Stage::new();
+    stage.generate(&format!("{args} {clip}"));
+    let plan = in_units(source);
+    assert_eq!(plan.units.len(), 2);
+    let made = stage.produce_plan(plan, clip);
+    let parts = &made.manifest.variants[0].rendition.parts;
+    assert_eq!(parts.iter().map(|part| part.segments.len()).collect::<Vec<_>>(), [1, 1]);
+    let luma = stage.luma("240p.m3u8", "iw:ih:0:0");
+    assert_eq!(luma.len(), 180);
+    for (number, luma) in luma.iter().enumerate() {
+        let off = i32::from(*luma) - i32::try_from(number + 20).unwrap();
+        assert!(off.abs() <= 1, "frame {number} is {luma}");
+    }
+    let times = stage.frame_times("240p.m3u8");
+    for (number, time) in times.iter().enumerate() {
+        assert!(
+            (time - made.plan.seconds(number as u64)).abs() < 0.001,
+            "{number}: {time}"
+        );
+    }
+}
+
+#[test]
+fn of_an_mp4() {
+    check(
+        &clip::silent(320, 240, 6.0, Fraction::new(30, 1)),
+        "clip.mp4",
+        &ramp("30"),
+    );
+}
+
+#[test]
+fn of_a_matroska_file_with_its_millisecond_clock() {
+    let mut source = clip::silent(320, 240, 6.006, Fraction::new(30_000, 1_001));
+    source.demuxer = "matroska".to_owned();
+    check(&source, "clip.mkv", &ramp("30000/1001"));
+}
+
+#[test]
+fn of_a_transport_stream() {
+    let mut source = clip::silent(320, 240, 6.0, Fraction::new(30, 1));
+    source.demuxer = "mpegts".to_owned();
+    source.video.start = 1.466_667;
+    check(&source, "clip.ts", &ramp("30"));
+}

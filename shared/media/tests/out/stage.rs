@@ -1,6 +1,5 @@
 //! A directory in which a clip is made, planned, encoded, split, listed and played.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,44 +12,58 @@ use toktik_media::plan::{self, Options, Plan, Unit, Work};
 use toktik_media::playlist::{self, Links, State};
 use toktik_media::source::Source;
 
-pub struct Stage {
+pub(crate) struct Stage {
     dir: TempDir,
 }
 
 impl Stage {
-    pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Runs ffmpeg, which must succeed without a warning.
-    pub fn ffmpeg(&self, args: &[String]) {
+    pub(crate) fn ffmpeg(&self, args: &[String]) {
         let output = self.try_ffmpeg(args);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}\n{stderr}");
         assert_eq!(stderr, "", "{args:?}");
     }
 
-    pub fn try_ffmpeg(&self, args: &[String]) -> Output {
-        self.run("ffmpeg", ["-hide_banner", "-nostdin", "-loglevel", "warning"].into_iter().chain(args.iter().map(String::as_str)))
+    pub(crate) fn try_ffmpeg(&self, args: &[String]) -> Output {
+        self.run(
+            "ffmpeg",
+            ["-hide_banner", "-nostdin", "-loglevel", "warning"]
+                .into_iter()
+                .chain(args.iter().map(String::as_str)),
+        )
     }
 
     /// Makes a clip with ffmpeg's own sources; what it warns of is not ours.
-    pub fn generate(&self, args: &str) {
+    pub(crate) fn generate(&self, args: &str) {
         let args = args.split_whitespace();
-        let output = self.run("ffmpeg", ["-nostdin", "-loglevel", "error", "-y"].into_iter().chain(args));
+        let output = self.run(
+            "ffmpeg",
+            ["-nostdin", "-loglevel", "error", "-y"].into_iter().chain(args),
+        );
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn run<'a>(&self, program: &str, args: impl IntoIterator<Item = &'a str>) -> Output {
-        Command::new(program).args(args).current_dir(self.path()).output().unwrap()
+        Command::new(program)
+            .args(args)
+            .current_dir(self.path())
+            .output()
+            .unwrap()
     }
 
     /// Standard output of ffmpeg or ffprobe, which must have nothing to warn of.
-    pub fn ask(&self, program: &str, args: &str) -> Vec<u8> {
+    pub(crate) fn ask(&self, program: &str, args: &str) -> Vec<u8> {
         let output = self.run(program, ["-v", "warning"].into_iter().chain(args.split_whitespace()));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {args}\n{stderr}");
@@ -58,23 +71,35 @@ impl Stage {
         output.stdout
     }
 
-    pub fn lines(&self, program: &str, args: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, program: &str, args: &str) -> Vec<String> {
         let text = String::from_utf8(self.ask(program, args)).unwrap();
-        text.lines().map(str::to_owned).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+        text.lines()
+            .map(str::to_owned)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect()
     }
 
     /// Everything from the plan to the playlists; the clip is `source` in this directory.
-    pub fn produce(&self, source: &Source, clip: &str) -> Made {
+    pub(crate) fn produce(&self, source: &Source, clip: &str) -> Made {
         self.produce_plan(plan::plan(source, &Options::default()), clip)
     }
 
-    pub fn produce_plan(&self, plan: Plan, clip: &str) -> Made {
-        let mut made = Made { manifest: Manifest { complete: true, target_duration: plan.target_duration(), ..Manifest::default() }, plan };
+    pub(crate) fn produce_plan(&self, plan: Plan, clip: &str) -> Made {
+        let mut made = Made {
+            manifest: Manifest {
+                complete: true,
+                target_duration: plan.target_duration(),
+                ..Manifest::default()
+            },
+            plan,
+        };
         for unit in &made.plan.units {
             self.ffmpeg(&encode::unit_args(&made.plan, unit, clip));
             self.split(unit, &made.plan, &mut made.manifest);
         }
-        made.manifest.variants.sort_by_key(|variant| std::cmp::Reverse(variant.height * variant.width));
+        made.manifest
+            .variants
+            .sort_by_key(|variant| std::cmp::Reverse(variant.height * variant.width));
         self.list(&made.manifest);
         made
     }
@@ -93,24 +118,30 @@ impl Stage {
         }
     }
 
-    pub fn list(&self, manifest: &Manifest) {
+    pub(crate) fn list(&self, manifest: &Manifest) {
         let state = State::from(manifest);
-        let renditions = manifest.variants.iter().map(|variant| (&variant.name, &variant.rendition));
+        let renditions = manifest
+            .variants
+            .iter()
+            .map(|variant| (&variant.name, &variant.rendition));
         for (name, rendition) in renditions.chain(manifest.sounds.iter().map(|sound| (&sound.name, &sound.rendition))) {
             self.write(&format!("{name}.m3u8"), &playlist::media(rendition, state, &Files));
         }
         for variant in &manifest.variants {
-            self.write(&format!("{}-iframes.m3u8", variant.name), &playlist::iframes(&variant.rendition, state, &Files));
+            self.write(
+                &format!("{}-iframes.m3u8", variant.name),
+                &playlist::iframes(&variant.rendition, state, &Files),
+            );
         }
         self.write("playlist.m3u8", &playlist::multivariant(manifest, &Files));
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).unwrap();
     }
 
     /// Init and media segments one after the other, as one file.
-    pub fn joined(&self, rendition: &Rendition, name: &str) {
+    pub(crate) fn joined(&self, rendition: &Rendition, name: &str) {
         let mut bytes = Vec::new();
         for (number, part) in rendition.parts.iter().enumerate() {
             if number == 0 {
@@ -124,15 +155,43 @@ impl Stage {
     }
 
     /// Of each decoded frame of a playlist, its time in seconds.
-    pub fn frame_times(&self, playlist: &str) -> Vec<f64> {
+    pub(crate) fn frame_times(&self, playlist: &str) -> Vec<f64> {
         let args = format!("-select_streams v:0 -show_entries frame=pts_time -of csv=p=0 -i {playlist}");
-        self.lines("ffprobe", &args).iter().map(|line| line.trim_end_matches(',').parse().unwrap()).collect()
+        self.lines("ffprobe", &args)
+            .iter()
+            .map(|line| line.trim_end_matches(',').parse().unwrap())
+            .collect()
     }
 
-    /// Samples of the left channel as a player hears them, from time zero.
-    pub fn samples(&self, file: &str) -> Vec<i16> {
-        let pcm = self.ask("ffmpeg", &format!("-i {file} -map 0:a:0 -ac 1 -f s16le -"));
-        pcm.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    /// Samples as a player hears them, mixed to one channel, 48 kHz, from time zero.
+    pub(crate) fn samples(&self, file: &str) -> Vec<i16> {
+        let clock = "aresample=48000:async=1:first_pts=0";
+        let pcm = self.ask(
+            "ffmpeg",
+            &format!("-copyts -i {file} -map 0:a:0 -af {clock} -ac 1 -f s16le -"),
+        );
+        pcm.chunks_exact(2)
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect()
+    }
+
+    /// Mean luma of each frame, of the part that `crop` names (`iw:ih:0:0`).
+    pub(crate) fn luma(&self, file: &str, crop: &str) -> Vec<u8> {
+        let filter = format!("crop={crop},scale=1:1:flags=area,extractplanes=y");
+        self.ask(
+            "ffmpeg",
+            &format!("-i {file} -map 0:v:0 -vf {filter} -fps_mode passthrough -f rawvideo -"),
+        )
+    }
+
+    /// The middle pixel of the first frame, taken for BT.709 as its tags say.
+    pub(crate) fn color(&self, file: &str) -> [u8; 3] {
+        let filter = "crop=2:2,scale=in_color_matrix=bt709:in_range=tv:flags=accurate_rnd,format=rgb24";
+        let bytes = self.ask(
+            "ffmpeg",
+            &format!("-i {file} -map 0:v:0 -vf {filter} -frames:v 1 -f rawvideo -"),
+        );
+        [bytes[0], bytes[1], bytes[2]]
     }
 }
 
@@ -143,7 +202,10 @@ fn add(manifest: &mut Manifest, plan: &Plan, name: &str, codecs: String, part: t
         variant.rendition.parts.push(part);
         return;
     }
-    let rendition = Rendition { codecs, parts: vec![part] };
+    let rendition = Rendition {
+        codecs,
+        parts: vec![part],
+    };
     if let Some(rung) = plan.rung(name) {
         manifest.variants.push(Variant::new(plan, rung, rendition));
     } else if let Some(sound) = plan.sound(name) {
@@ -151,13 +213,13 @@ fn add(manifest: &mut Manifest, plan: &Plan, name: &str, codecs: String, part: t
     }
 }
 
-pub struct Made {
-    pub plan: Plan,
-    pub manifest: Manifest,
+pub(crate) struct Made {
+    pub(crate) plan: Plan,
+    pub(crate) manifest: Manifest,
 }
 
 /// Local file names.
-pub struct Files;
+pub(crate) struct Files;
 
 impl Links for Files {
     fn media(&self, name: &str) -> String {
@@ -171,18 +233,4 @@ impl Links for Files {
     fn object(&self, key: &str) -> String {
         key.to_owned()
     }
-}
-
-/// Box types of a file with their offsets and sizes, by their headers alone.
-pub fn boxes(bytes: &[u8]) -> Vec<(String, usize, usize)> {
-    let mut boxes = Vec::new();
-    let mut offset = 0;
-    while let Some(header) = bytes.get(offset..offset + 8) {
-        let size = u32::from_be_bytes(header[..4].try_into().unwrap()) as usize;
-        let mut kind = String::new();
-        write!(kind, "{}", String::from_utf8_lossy(&header[4..])).unwrap();
-        boxes.push((kind, offset, size));
-        offset += size.max(8);
-    }
-    boxes
 }

@@ -1,0 +1,112 @@
+//! From a dead letter to a failed clip, or to a clip that goes on without.
+
+use anyhow::anyhow;
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use toktik_catalog::ledger::{MAX_ATTEMPTS, State, StepItem};
+use toktik_catalog::videos::{Trouble, Video};
+use toktik_events::payload::{Failed, Step};
+use toktik_events::{Function, Message, Payload, intake, routes};
+use toktik_runtime::dead_letter::Envelope;
+use toktik_runtime::{Context, Failure, step};
+
+pub(crate) struct Handler {
+    pub(crate) context: Context,
+}
+
+/// What a person reads; the details are for the log.
+const SORRY: &str = "Something went wrong while processing this clip. You can try again.";
+
+#[async_trait]
+impl toktik_runtime::Handler for Handler {
+    /// A broker's dead letter is the event itself.
+    async fn handle(&self, message: &Message, _: &CancellationToken) -> Result<(), Failure> {
+        for step in asked_of_anybody(message) {
+            self.judge(&step).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle_raw(&self, body: &[u8], cancel: &CancellationToken) -> Option<Result<(), Failure>> {
+        let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
+        let event = envelope.map_or_else(|| body.to_vec(), |envelope| envelope.event.to_string().into_bytes());
+        let Ok(messages) = intake::parse(&event) else {
+            tracing::error!(body = %String::from_utf8_lossy(body), "an unreadable event ends here");
+            return Some(Ok(()));
+        };
+        for message in messages {
+            if let Err(failure) = self.handle(&message, cancel).await {
+                return Some(Err(failure));
+            }
+        }
+        Some(Ok(()))
+    }
+}
+
+/// The steps that this event asks for, of whichever functions it starts.
+fn asked_of_anybody(message: &Message) -> Vec<Step> {
+    let functions = routes::targets(&message.payload.ty());
+    functions.iter().filter_map(|function| step::asked(*function, message)).collect()
+}
+
+impl Handler {
+    async fn judge(&self, step: &Step) -> Result<(), Failure> {
+        let (id, generation) = (step.video_id, step.generation);
+        let catalog = &self.context.catalog;
+        let video = catalog.video(id).await?.filter(|video| video.generation == generation);
+        let item = catalog.step(id, generation, &step.step, &step.unit).await?;
+        let (Some(video), Some(item)) = (video, item) else {
+            return Ok(());
+        };
+        match item.state {
+            State::Failed => self.settle(&video, step, &item).await,
+            State::Running if item.is_leased(self.context.clock.now()) => Ok(()),
+            State::Pending | State::Running if item.attempts >= MAX_ATTEMPTS => {
+                let trouble = exhausted(&item);
+                catalog.give_up(id, generation, &step.step, &step.unit, &trouble).await?;
+                self.settle(&video, step, &item).await
+            }
+            State::Pending | State::Running | State::Done => Ok(()),
+        }
+    }
+
+    /// The step will not be done. The clip goes on without, or it has failed.
+    async fn settle(&self, video: &Video, step: &Step, item: &StepItem) -> Result<(), Failure> {
+        if is_optional(&step.step) {
+            return self.context.step_completed(Function::DeadLetter, step).await;
+        }
+        let inner = item.error.clone().unwrap_or_else(|| exhausted(item));
+        tracing::error!(
+            video.id = %video.id,
+            step = step.step,
+            unit = step.unit,
+            code = inner.code,
+            reason = inner.message,
+            "a clip has failed"
+        );
+        let trouble = Trouble { message: SORRY.to_owned(), ..inner };
+        self.context.catalog.fail(video, &trouble).await?;
+        let failed = Failed {
+            video_id: video.id,
+            generation: video.generation,
+            step: step.step.clone(),
+            code: trouble.code,
+            message: trouble.message,
+        };
+        let message = Message::new(Function::DeadLetter, self.context.clock.now(), Payload::Failed(failed));
+        self.context.publisher.publish(&message).await.map_err(|error| anyhow!(error).into())
+    }
+}
+
+/// A clip is ready without its MP3.
+fn is_optional(step: &str) -> bool {
+    step == Function::Audio.name()
+}
+
+fn exhausted(item: &StepItem) -> Trouble {
+    Trouble {
+        code: "attempts_exhausted".to_owned(),
+        message: format!("{} ran {} times without coming to an end", item.step, item.attempts),
+        step: Some(item.step.clone()),
+    }
+}

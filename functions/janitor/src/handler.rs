@@ -1,0 +1,207 @@
+//! One round, clip by clip.
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use tokio_util::sync::CancellationToken;
+use toktik_catalog::ledger::{MAX_ATTEMPTS, State, StepItem};
+use toktik_catalog::videos::{Status, Video};
+use toktik_events::payload::{Clip, Rejected, Step};
+use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, VideoId, intake};
+use toktik_objects::keys;
+use toktik_runtime::settings::Keep;
+use toktik_runtime::{Context, Failure, trace};
+
+use crate::rank;
+
+/// An upload may come so long after its last URL ran out: a slow PUT that began in time.
+const LATE_UPLOAD: Duration = Duration::hours(1);
+/// A step that nobody began in this time is asked for again.
+const STUCK: Duration = Duration::minutes(2);
+/// Until then a run that does not know yet may still write, and a URL that we signed is good.
+const LAST_SWEEP: Duration = Duration::hours(2);
+/// So long a deleted clip's tombstone stays.
+const TOMBSTONE: Duration = Duration::days(1);
+
+pub struct Janitor {
+    context: Context,
+    keep: Keep,
+}
+
+#[async_trait]
+impl toktik_runtime::Handler for Janitor {
+    async fn handle(&self, message: &Message, _: &CancellationToken) -> Result<(), Failure> {
+        match &message.payload {
+            Payload::Deleted(change) => Ok(self.look_after(change.video_id).await?),
+            Payload::Tick => Ok(self.round().await?),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Janitor {
+    pub fn new(context: &Context, keep: Keep) -> Self {
+        Self { context: context.clone(), keep }
+    }
+
+    /// Looks after everything once. One clip's trouble does not keep the others waiting.
+    pub async fn round(&self) -> anyhow::Result<()> {
+        self.publish_overdue().await?;
+        for id in self.context.catalog.open_work().await? {
+            if let Err(error) = self.look_after(id).await {
+                tracing::warn!(video.id = %id, error = format!("{error:#}"), "could not look after a clip");
+            }
+        }
+        rank::rank(&self.context).await.context("ranking the popular clips")
+    }
+
+    async fn publish_overdue(&self) -> anyhow::Result<()> {
+        let catalog = &self.context.catalog;
+        for owed in catalog.overdue(self.context.clock.now()).await? {
+            for message in intake::parse(owed.event.as_bytes()).context("reading the outbox")? {
+                self.context.publisher.publish(&message).await?;
+            }
+            catalog.settle_owed(&owed).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_after(&self, id: VideoId) -> anyhow::Result<()> {
+        let Some(video) = self.context.catalog.video(id).await? else {
+            return Ok(self.context.catalog.close_work(id).await?);
+        };
+        let trace = video.trace.unwrap_or_else(toktik_events::TraceParent::root).child();
+        trace::scope(trace, self.look_at(&video)).await
+    }
+
+    async fn look_at(&self, video: &Video) -> anyhow::Result<()> {
+        match video.status {
+            Status::Uploading => self.expire_upload(video).await,
+            Status::Processing | Status::Playable => self.ask_again(video).await,
+            Status::Ready => self.drop_original(video).await,
+            Status::Rejected => self.context.clear_refused(video).await,
+            // Its original stays: the owner may retry.
+            Status::Failed => Ok(self.context.catalog.close_work(video.id).await?),
+            Status::Deleted => self.bury(video).await,
+        }
+    }
+
+    async fn expire_upload(&self, video: &Video) -> anyhow::Result<()> {
+        let now = self.context.clock.now();
+        if now < video.upload.expires_at {
+            return Ok(());
+        }
+        let arrived = self.context.objects.head(&video.upload.key).await?;
+        if arrived.is_some() {
+            // Neither the client nor the store told us; nothing is lost by that.
+            let head = arrived.map(|head| head.etag).unwrap_or_default();
+            return self.begin(video, &head).await;
+        }
+        if now < video.upload.expires_at + LATE_UPLOAD {
+            return Ok(());
+        }
+        let rejection = Rejection::new(
+            RejectionCode::UploadExpired,
+            "The upload was never finished. Start it again to post this clip.",
+        );
+        if self.context.catalog.reject(video, &rejection).await? {
+            let (video_id, generation) = (video.id, video.generation);
+            self.publish(Payload::Rejected(Rejected { video_id, generation, rejection })).await?;
+        }
+        self.context.clear_refused(video).await
+    }
+
+    async fn begin(&self, video: &Video, etag: &str) -> anyhow::Result<()> {
+        let payload = Payload::Uploaded(clip(video));
+        let message = Message::new(Function::Janitor, self.context.clock.now(), payload).with_trace(trace::current());
+        if self.context.catalog.begin_processing(video, etag, Some(&message)).await? {
+            self.context.publish_owed(&message).await;
+        }
+        Ok(())
+    }
+
+    /// Asks for every step that is to be done and that nobody is at. An event too many changes nothing.
+    async fn ask_again(&self, video: &Video) -> anyhow::Result<()> {
+        let now = self.context.clock.now();
+        let steps = self.context.catalog.steps(video.id, video.generation).await?;
+        for item in steps.iter().filter(|item| is_stuck(item, video, now)) {
+            if item.attempts >= MAX_ATTEMPTS {
+                let body = self.request(video, item).to_json()?;
+                let error = serde_json::json!({
+                    "function": item.step, "code": "attempts_exhausted", "message": "the step never came to an end"
+                });
+                self.context.publisher.dead_letter(&body, &error).await?;
+                continue;
+            }
+            tracing::info!(video.id = %video.id, step = item.step, unit = item.unit, "asking again for a step");
+            self.context.publisher.publish(&self.request(video, item)).await?;
+        }
+        Ok(())
+    }
+
+    fn request(&self, video: &Video, item: &StepItem) -> Message {
+        let step = Step {
+            video_id: video.id,
+            generation: video.generation,
+            step: item.step.clone(),
+            unit: item.unit.clone(),
+        };
+        let payload = match item.step.parse() {
+            Ok(Function::Probe) => Payload::Uploaded(clip(video)),
+            Ok(Function::Transcode) => Payload::UnitRequested(step),
+            Ok(Function::Package) => Payload::StepCompleted(step),
+            _ => Payload::Accepted(clip(video)),
+        };
+        Message::new(Function::Janitor, self.context.clock.now(), payload)
+    }
+
+    async fn drop_original(&self, video: &Video) -> anyhow::Result<()> {
+        match self.keep {
+            Keep::UntilReady => self.context.drop_upload(video).await?,
+            Keep::Forever => {}
+            Keep::Days(days) => {
+                let ready = video.published_at.unwrap_or(video.created_at);
+                if self.context.clock.now() < ready + Duration::days(days.into()) {
+                    return Ok(());
+                }
+                self.context.drop_upload(video).await?;
+            }
+        }
+        Ok(self.context.catalog.close_work(video.id).await?)
+    }
+
+    /// Removes everything now, and once more when nothing can arrive any longer.
+    async fn bury(&self, video: &Video) -> anyhow::Result<()> {
+        let now = self.context.clock.now();
+        let deleted = video.deleted_at.unwrap_or(now);
+        self.context.drop_upload(video).await?;
+        self.context.objects.delete_prefix(&keys::media_of(video.id)).await?;
+        self.context.catalog.bury(video, deleted + TOMBSTONE).await?;
+        let quiet_from = video.upload.expires_at.max(deleted) + LAST_SWEEP;
+        if now >= quiet_from {
+            self.context.catalog.close_work(video.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, payload: Payload) -> anyhow::Result<()> {
+        let message = Message::new(Function::Janitor, self.context.clock.now(), payload);
+        self.context.publisher.publish(&message).await
+    }
+}
+
+fn clip(video: &Video) -> Clip {
+    Clip { video_id: video.id, generation: video.generation }
+}
+
+/// To be done, with nobody at it, and not just asked for.
+fn is_stuck(item: &StepItem, video: &Video, now: DateTime<Utc>) -> bool {
+    let idle = match item.state {
+        State::Pending => now - video.created_at > STUCK,
+        State::Running => !item.is_leased(now),
+        State::Failed => true,
+        State::Done => false,
+    };
+    // The last step begins when all others are settled; asking for it early is a look at the ledger and no more.
+    idle
+}

@@ -1,0 +1,231 @@
+//! From the ledger to the manifest and the status. Pure: the same ledger gives the same answer.
+
+use serde::de::DeserializeOwned;
+use toktik_catalog::ledger::{Progress, State, StepItem};
+use toktik_catalog::results;
+use toktik_catalog::videos::Status;
+use toktik_events::Function;
+use toktik_media::manifest::{Manifest, Rendition, Sound, Variant};
+use toktik_media::plan::{Plan, Work};
+
+/// What the ledger says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Standing {
+    pub(crate) progress: Progress,
+    /// Everything but the last step is settled, and what is required is there.
+    pub(crate) all_made: bool,
+}
+
+pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
+    let ledger = Ledger { plan, steps };
+    let pictures: Option<results::Thumbnails> = ledger.result(Function::Thumbnail, "");
+    let sound: Option<results::Sound> = ledger.result(Function::Audio, "");
+    let warnings = ledger.warnings(pictures.as_ref(), sound.as_ref());
+    let variants = ledger.variants();
+    let sounds = ledger.sounds();
+    let is_playable = !variants.is_empty() && sounds.len() == plan.sounds.len();
+    let is_whole = ledger.is_whole(&variants) && is_playable && pictures.is_some();
+    let all_made = is_whole && ledger.is_settled();
+    let (poster, storyboard, preview) = match pictures {
+        Some(made) => (Some(made.poster), made.storyboard, made.preview),
+        None => (None, None, None),
+    };
+    let manifest = Manifest {
+        complete: false,
+        target_duration: plan.target_duration(),
+        variants,
+        sounds,
+        poster,
+        storyboard,
+        preview,
+        mp3: sound.and_then(|made| made.mp3),
+        download: None,
+    };
+    let status = if is_playable { Status::Playable } else { Status::Processing };
+    Standing { progress: Progress { manifest, status, warnings }, all_made }
+}
+
+struct Ledger<'a> {
+    plan: &'a Plan,
+    steps: &'a [StepItem],
+}
+
+impl Ledger<'_> {
+    fn step(&self, function: Function, unit: &str) -> Option<&StepItem> {
+        self.steps.iter().find(|item| item.step == function.name() && item.unit == unit)
+    }
+
+    fn result<T: DeserializeOwned>(&self, function: Function, unit: &str) -> Option<T> {
+        let item = self.step(function, unit).filter(|item| item.state == State::Done)?;
+        serde_json::from_value(item.result.clone()?).ok()
+    }
+
+    /// The rungs that have a segment, each with as many of its units as follow one another without a gap.
+    fn variants(&self) -> Vec<Variant> {
+        let rungs = self.plan.rungs.iter();
+        rungs
+            .filter_map(|rung| Some(Variant::new(self.plan, rung, self.picture(&rung.name)?)))
+            .collect()
+    }
+
+    fn picture(&self, rung: &str) -> Option<Rendition> {
+        let makes_it = |work: &Work| matches!(work, Work::Video { rungs, .. } if rungs.iter().any(|name| name == rung));
+        self.contiguous(rung, makes_it)
+    }
+
+    fn sounds(&self) -> Vec<Sound> {
+        let sounds = self.plan.sounds.iter();
+        sounds
+            .filter_map(|sound| {
+                let rendition = self.contiguous(&sound.name, |work| matches!(work, Work::Audio))?;
+                Some(Sound::new(sound, rendition))
+            })
+            .collect()
+    }
+
+    /// What the units that make this track have made of it so far, from the beginning on. The plan lists them in order.
+    fn contiguous(&self, name: &str, makes_it: impl Fn(&Work) -> bool) -> Option<Rendition> {
+        let mut rendition: Option<Rendition> = None;
+        for unit in self.plan.units.iter().filter(|unit| makes_it(&unit.work)) {
+            let made: Option<results::Unit> = self.result(Function::Transcode, &unit.id);
+            let track = made.and_then(|made| made.tracks.into_iter().find(|track| track.name == name));
+            let Some(track) = track else { break };
+            match &mut rendition {
+                Some(rendition) => rendition.parts.push(track.part),
+                None => rendition = Some(Rendition { codecs: track.codecs, parts: vec![track.part] }),
+            }
+        }
+        rendition
+    }
+
+    /// Whether every rung is there to its end.
+    fn is_whole(&self, variants: &[Variant]) -> bool {
+        let units_of = |name: &str| {
+            let of_rung = |work: &Work| matches!(work, Work::Video { rungs, .. } if rungs.iter().any(|r| r == name));
+            self.plan.units.iter().filter(|unit| of_rung(&unit.work)).count()
+        };
+        let whole = |variant: &Variant| variant.rendition.parts.len() == units_of(&variant.name);
+        variants.len() == self.plan.rungs.len() && variants.iter().all(whole)
+    }
+
+    /// Whether nothing more will come of any step but the last.
+    fn is_settled(&self) -> bool {
+        let before_last = self.steps.iter().filter(|item| item.step != Function::Package.name());
+        before_last.into_iter().all(StepItem::is_settled)
+    }
+
+    fn warnings(&self, pictures: Option<&results::Thumbnails>, sound: Option<&results::Sound>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warnings.extend(pictures.iter().flat_map(|made| made.warnings.clone()));
+        warnings.extend(sound.iter().flat_map(|made| made.warnings.clone()));
+        let gave_up = self.step(Function::Audio, "").is_some_and(|item| item.state == State::Failed);
+        if gave_up {
+            warnings.push("audio_failed".to_owned());
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use toktik_media::plan::{Options, plan};
+    use toktik_media::source::{Audio, Fraction, Source, Transfer, Video};
+
+    fn source(audio: bool) -> Source {
+        Source {
+            demuxer: "mov".into(),
+            duration: 8.0,
+            video: Video {
+                stream: 0,
+                codec: "h264".into(),
+                width: 640,
+                height: 360,
+                start: 0.0,
+                frame_rate: Fraction::new(30, 1),
+                variable_frame_rate: false,
+                transfer: Transfer::Sdr,
+                pixel_format: "yuv420p".into(),
+                color_range: None,
+                color_space: None,
+            },
+            audio: audio.then(|| Audio { stream: 1, codec: "aac".into(), channels: 2, sample_rate: 48000 }),
+        }
+    }
+
+    fn a_plan(audio: bool) -> Plan {
+        plan(&source(audio), &Options { segment_seconds: 4, threads: 2 })
+    }
+
+    fn item(step: &str, unit: &str, result: Option<Value>) -> StepItem {
+        StepItem {
+            step: step.into(),
+            unit: unit.into(),
+            state: if result.is_some() { State::Done } else { State::Pending },
+            attempts: 1,
+            lease_until: None,
+            progress: 0.0,
+            result,
+            error: None,
+        }
+    }
+
+    fn unit_result(names: &[&str]) -> Value {
+        let tracks: Vec<Value> = names
+            .iter()
+            .map(|name| {
+                let part = json!({"prefix": format!("p/{name}/"), "init_size": 1, "segments": [{"duration": 4.0, "size": 9}]});
+                json!({"name": name, "codecs": "c", "part": part})
+            })
+            .collect();
+        json!({ "tracks": tracks })
+    }
+
+    fn thumbnails() -> Value {
+        let object = json!({"key": "k", "size": 1});
+        json!({"poster": {"jpeg": object, "webp": object}, "storyboard": null, "preview": null, "warnings": ["preview_failed"]})
+    }
+
+    fn units(plan: &Plan, sound_done: bool, picture_done: bool) -> Vec<StepItem> {
+        let rungs: Vec<&str> = plan.rungs.iter().map(|rung| rung.name.as_str()).collect();
+        let sounds: Vec<&str> = plan.sounds.iter().map(|sound| sound.name.as_str()).collect();
+        let of_unit = |unit: &toktik_media::plan::Unit| match unit.work {
+            Work::Audio => item("transcode", &unit.id, sound_done.then(|| unit_result(&sounds))),
+            Work::Video { .. } => item("transcode", &unit.id, picture_done.then(|| unit_result(&rungs))),
+        };
+        plan.units.iter().map(of_unit).collect()
+    }
+
+    #[test]
+    fn nothing_is_playable_without_its_sound() {
+        let plan = a_plan(true);
+        let silent = standing(&plan, &units(&plan, false, true));
+        assert_eq!(silent.progress.status, Status::Processing);
+        let both = standing(&plan, &units(&plan, true, true));
+        assert_eq!(both.progress.status, Status::Playable);
+        assert!(!both.all_made, "the poster is missing");
+    }
+
+    #[test]
+    fn a_silent_clip_needs_no_sound() {
+        let plan = a_plan(false);
+        let standing = standing(&plan, &units(&plan, false, true));
+        assert_eq!(standing.progress.status, Status::Playable);
+        assert!(standing.progress.manifest.sounds.is_empty());
+    }
+
+    #[test]
+    fn an_mp3_that_was_given_up_is_a_warning() {
+        let plan = a_plan(true);
+        let mut steps = units(&plan, true, true);
+        steps.push(item("thumbnail", "", Some(thumbnails())));
+        steps.push(item("audio", "", None));
+        steps.push(item("package", "", None));
+        assert!(!standing(&plan, &steps).all_made, "the MP3 may still come");
+        steps[3].state = State::Failed;
+        let standing = standing(&plan, &steps);
+        assert!(standing.all_made);
+        assert_eq!(standing.progress.warnings, ["preview_failed", "audio_failed"]);
+    }
+}

@@ -1,0 +1,56 @@
+//! Looks at the accepted bytes and decides.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use toktik_catalog::videos::Video;
+use toktik_events::{Rejection, RejectionCode};
+use toktik_media::plan::{self, Options, Plan};
+use toktik_media::probe::{self, ProbeError, Request};
+use toktik_media::process::Limits;
+use toktik_media::settings::Settings;
+use toktik_runtime::workshop::Workshops;
+use toktik_runtime::{Context, Failure};
+
+/// A clip of a minute takes a tenth of a second.
+const TIME: Duration = Duration::from_secs(60);
+/// The same on every machine: an encoder's output depends on it, and a repeat may run elsewhere.
+const THREADS: u32 = 2;
+
+#[derive(Debug)]
+pub(crate) enum Finding {
+    Playable(Plan),
+    Refused(Rejection),
+}
+
+pub(crate) async fn examine(
+    context: &Context,
+    workshops: &Workshops,
+    settings: &Settings,
+    video: &Video,
+    cancel: &CancellationToken,
+) -> Result<Finding, Failure> {
+    let head = context.objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
+    if head.is_some_and(|head| head.size == 0) {
+        let rejection = Rejection::new(RejectionCode::Empty, "The file is empty: there is nothing in it to play.");
+        return Ok(Finding::Refused(rejection));
+    }
+    let workshop = workshops.open(TIME, cancel)?;
+    let file = workshop.fetch_source(&context.objects, video).await?;
+    let request = Request {
+        file: &file,
+        dir: workshop.path(),
+        max_duration: settings.max_duration,
+        limits: Limits::default(),
+        budget: workshop.budget(),
+        cancel,
+    };
+    match probe::probe(workshop.runner(), request).await {
+        Ok(source) => {
+            let options = Options { segment_seconds: settings.segment_seconds, threads: THREADS };
+            Ok(Finding::Playable(plan::plan(&source, &options)))
+        }
+        Err(ProbeError::Rejected(rejection)) => Ok(Finding::Refused(rejection)),
+        Err(ProbeError::Failed(error)) => Err(error.into()),
+    }
+}

@@ -1,0 +1,170 @@
+//! From an arrived upload to a plan or a refusal.
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use toktik_catalog::ledger::Lease;
+use toktik_catalog::videos::{Status, Video};
+use toktik_events::payload::{Clip, ObjectCreated, Rejected, Step};
+use toktik_events::{Function, Message, Payload, Rejection};
+use toktik_media::plan::Plan;
+use toktik_media::settings::Settings;
+use toktik_objects::keys;
+use toktik_runtime::step::Turn;
+use toktik_runtime::workshop::Workshops;
+use toktik_runtime::{Context, Failure, trace};
+
+use crate::examine::{Finding, examine};
+
+pub(crate) struct Handler {
+    context: Context,
+    settings: Settings,
+    workshops: Workshops,
+}
+
+#[async_trait]
+impl toktik_runtime::Handler for Handler {
+    async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure> {
+        match &message.payload {
+            Payload::ObjectCreated(object) => self.arrived(object, cancel).await,
+            Payload::Uploaded(clip) => match self.context.catalog.video(clip.video_id).await? {
+                Some(video) if video.generation == clip.generation => self.decide(&video, cancel).await,
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Handler {
+    pub(crate) fn new(settings: Settings, context: &Context) -> anyhow::Result<Self> {
+        let workshops = Workshops::new(&settings)?;
+        Ok(Self { context: context.clone(), settings, workshops })
+    }
+
+    /// The store says that there is an object.
+    async fn arrived(&self, object: &ObjectCreated, cancel: &CancellationToken) -> Result<(), Failure> {
+        let Some(id) = keys::video_of_upload(&object.key) else {
+            return Ok(());
+        };
+        let video = self.context.catalog.video(id).await?;
+        let Some(video) = video.filter(|video| expects(video, &object.key)) else {
+            return self.remove(&object.key).await;
+        };
+        let trace = video.trace.unwrap_or_else(toktik_events::TraceParent::root).child();
+        trace::scope(trace, self.pin_and_decide(video, cancel)).await
+    }
+
+    async fn pin_and_decide(&self, mut video: Video, cancel: &CancellationToken) -> Result<(), Failure> {
+        if video.status == Status::Uploading {
+            let head = self.context.objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
+            let Some(head) = head else { return Ok(()) };
+            self.context.catalog.begin_processing(&video, &head.etag, None).await?;
+            let Some(now) = self.context.catalog.video(video.id).await? else { return Ok(()) };
+            video = now;
+        }
+        self.decide(&video, cancel).await
+    }
+
+    /// Nobody expects these bytes: the clip is gone or decided, or they lie where they should not.
+    async fn remove(&self, key: &str) -> Result<(), Failure> {
+        tracing::info!(key, "removing an upload that nobody expects");
+        self.context.objects.delete(&[key.to_owned()]).await.map_err(anyhow::Error::from)?;
+        Ok(())
+    }
+
+    async fn decide(&self, video: &Video, cancel: &CancellationToken) -> Result<(), Failure> {
+        let step = Step {
+            video_id: video.id,
+            generation: video.generation,
+            step: Function::Probe.to_string(),
+            unit: String::new(),
+        };
+        let work = |_: Lease, _| examine(&self.context, &self.workshops, &self.settings, video, cancel);
+        match self.context.under_lease(&step, cancel, work).await? {
+            Turn::Worked(lease, Finding::Playable(plan)) => self.accept(&lease, &plan).await,
+            Turn::Worked(_, Finding::Refused(rejection)) => self.reject(video, &rejection).await,
+            Turn::Done => self.announce_again(video).await,
+            Turn::Over => self.refuse_again(video).await,
+        }
+    }
+
+    async fn accept(&self, lease: &Lease, plan: &Plan) -> Result<(), Failure> {
+        if !self.context.catalog.accept(lease, plan).await? {
+            return Ok(());
+        }
+        tracing::info!(
+            duration_seconds = plan.duration(),
+            rungs = plan.rungs.len(),
+            "accepted a clip"
+        );
+        let clip = Clip { video_id: lease.video_id, generation: lease.generation };
+        self.announce(clip, plan).await
+    }
+
+    /// The work was done, but whether anybody heard of it is not known.
+    async fn announce_again(&self, video: &Video) -> Result<(), Failure> {
+        if video.status.is_final() {
+            return Ok(());
+        }
+        let clip = Clip { video_id: video.id, generation: video.generation };
+        match self.context.catalog.plan(clip.video_id, clip.generation).await? {
+            Some(plan) => self.announce(clip, &plan).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Units first: they take longest.
+    async fn announce(&self, clip: Clip, plan: &Plan) -> Result<(), Failure> {
+        for unit in &plan.units {
+            let step = Step {
+                video_id: clip.video_id,
+                generation: clip.generation,
+                step: Function::Transcode.to_string(),
+                unit: unit.id.clone(),
+            };
+            self.publish(Payload::UnitRequested(step)).await?;
+        }
+        self.publish(Payload::Accepted(clip)).await
+    }
+
+    async fn reject(&self, video: &Video, rejection: &Rejection) -> Result<(), Failure> {
+        if self.context.catalog.reject(video, rejection).await? {
+            tracing::info!(code = rejection.code.as_str(), "refused a clip");
+            return self.after_rejection(video, rejection).await;
+        }
+        Ok(())
+    }
+
+    async fn refuse_again(&self, video: &Video) -> Result<(), Failure> {
+        let now = self.context.catalog.video(video.id).await?;
+        let Some(now) = now.filter(|now| now.status == Status::Rejected) else {
+            return Ok(());
+        };
+        match now.rejection() {
+            Some(rejection) => self.after_rejection(&now, &rejection).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn after_rejection(&self, video: &Video, rejection: &Rejection) -> Result<(), Failure> {
+        let payload = Payload::Rejected(Rejected {
+            video_id: video.id,
+            generation: video.generation,
+            rejection: rejection.clone(),
+        });
+        self.publish(payload).await?;
+        self.context.clear_refused(video).await?;
+        Ok(())
+    }
+
+    async fn publish(&self, payload: Payload) -> Result<(), Failure> {
+        let message = Message::new(Function::Probe, self.context.clock.now(), payload);
+        Ok(self.context.publisher.publish(&message).await?)
+    }
+}
+
+/// Whether this object is the upload that the clip waits for, or the one it was made from.
+fn expects(video: &Video, key: &str) -> bool {
+    let wanted = !matches!(video.status, Status::Rejected | Status::Deleted);
+    wanted && video.upload.key == key
+}

@@ -1,0 +1,13 @@
+//! The embedded cloud as its clients see it: the official AWS SDKs, and raw HTTP where signatures or headers matter.
+
+mod browser;
+mod dynamodb;
+mod durability;
+mod listing;
+mod multipart;
+mod notifications;
+mod objects;
+mod presigned;
+mod queues;
+mod secured;
+mod support;

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use toktik_catalog::users::Change;
 use toktik_runtime::http::{Check, Input, Problem};
 
 /// A field of any type, or none: the check says what is wrong with it, together with what is wrong with the others.
@@ -34,21 +35,19 @@ impl Field {
     }
 
     pub(crate) fn optional<T: FromStr<Err: Display>>(self, name: &str, check: &mut Check) -> Option<T> {
-        match self.0? {
-            Value::String(text) => check.field(name, text.parse()),
-            _ => {
-                check.refuse(name, "type", "must be a string");
-                None
-            }
+        if let Value::String(text) = self.0? {
+            return check.field(name, text.parse());
         }
+        check.refuse(name, "type", "must be a string");
+        None
     }
 
-    /// `Some(None)` for a null or an empty text: take away what is there.
-    pub(crate) fn nullable<T: FromStr<Err: Display>>(self, name: &str, check: &mut Check) -> Option<Option<T>> {
+    /// A null or an empty text takes away what is there.
+    pub(crate) fn change<T: FromStr<Err: Display>>(self, name: &str, check: &mut Check) -> Change<T> {
         match &self.0 {
-            Some(Value::Null) => Some(None),
-            Some(Value::String(text)) if text.trim().is_empty() => Some(None),
-            _ => self.optional(name, check).map(Some),
+            Some(Value::Null) => Change::Clear,
+            Some(Value::String(text)) if text.trim().is_empty() => Change::Clear,
+            _ => self.optional(name, check).map_or(Change::Keep, Change::Set),
         }
     }
 }
@@ -62,7 +61,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalInput<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let whole = Request::from_parts(parts.clone(), body);
-        let bytes = Bytes::from_request(whole, state).await.map_err(|rejection| unreadable(rejection.status()))?;
+        let bytes = Bytes::from_request(whole, state)
+            .await
+            .map_err(|rejection| unreadable(rejection.status()))?;
         if bytes.is_empty() {
             return Ok(Self(None));
         }
@@ -111,22 +112,39 @@ mod tests {
         let mut check = Check::new();
         let Form { name, bio } = form(r#"{"name": 7, "bio": "\u0000"}"#);
         assert!(name.required::<Username>("name", &mut check).is_none());
-        assert!(bio.nullable::<Bio>("bio", &mut check).is_none());
+        assert_eq!(bio.change::<Bio>("bio", &mut check), Change::Keep);
         let errors = refusals(check);
-        assert_eq!((&errors[0]["field"], &errors[0]["code"]), (&"name".into(), &"type".into()));
-        assert_eq!((&errors[1]["field"], &errors[1]["code"]), (&"bio".into(), &"invalid".into()));
+        assert_eq!(
+            (&errors[0]["field"], &errors[0]["code"]),
+            (&"name".into(), &"type".into())
+        );
+        assert_eq!(
+            (&errors[1]["field"], &errors[1]["code"]),
+            (&"bio".into(), &"invalid".into())
+        );
     }
 
     #[test]
     fn absent_null_and_given_differ() {
         let mut check = Check::new();
-        assert_eq!(form("{}").bio.nullable::<Bio>("bio", &mut check), None);
-        assert_eq!(form(r#"{"bio": null}"#).bio.nullable::<Bio>("bio", &mut check), Some(None));
-        let given = form(r#"{"bio": "x"}"#).bio.nullable::<Bio>("bio", &mut check);
-        assert_eq!(given, Some(Some("x".parse().unwrap())));
+        assert_eq!(form("{}").bio.change::<Bio>("bio", &mut check), Change::Keep);
+        assert_eq!(
+            form(r#"{"bio": null}"#).bio.change::<Bio>("bio", &mut check),
+            Change::Clear
+        );
+        let given = form(r#"{"bio": "x"}"#).bio.change::<Bio>("bio", &mut check);
+        assert_eq!(given, Change::Set("x".parse().unwrap()));
         assert!(form("{}").name.required::<Username>("name", &mut check).is_none());
-        assert!(form(r#"{"name": null}"#).name.required::<Username>("name", &mut check).is_none());
+        assert!(
+            form(r#"{"name": null}"#)
+                .name
+                .required::<Username>("name", &mut check)
+                .is_none()
+        );
         let errors = refusals(check);
-        assert_eq!((&errors[0]["code"], &errors[1]["code"]), (&"required".into(), &"type".into()));
+        assert_eq!(
+            (&errors[0]["code"], &errors[1]["code"]),
+            (&"required".into(), &"type".into())
+        );
     }
 }

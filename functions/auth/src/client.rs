@@ -1,14 +1,13 @@
 //! Where a request comes from, as far as that can be believed.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, uri::Scheme};
-
-use crate::App;
+use axum::http::uri::Scheme;
+use toktik_runtime::http::ClientAddress;
 
 /// The other end of a request.
 pub(crate) struct Client {
@@ -18,25 +17,16 @@ pub(crate) struct Client {
     pub(crate) secure: bool,
 }
 
-impl FromRequestParts<Arc<App>> for Client {
+impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let forwarded = if app.settings.trust_proxy { forwarded_for(&parts.headers) } else { None };
-        let peer = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
         Ok(Self {
-            network: forwarded.or_else(peer).map(network),
+            network: address.map(network),
             secure: parts.uri.scheme() == Some(&Scheme::HTTPS) || forwarded_https(&parts.headers),
         })
     }
-}
-
-/// The last entry is the one our own proxy wrote; all before it is hearsay.
-fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
-    let line = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-    let entry = line.rsplit(',').next()?.trim();
-    let address = || entry.trim_matches(['[', ']']).parse().ok();
-    entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()).or_else(address)
 }
 
 /// Believed from anybody: who lies about it only keeps a cookie from themselves.
@@ -61,30 +51,6 @@ fn network(address: IpAddr) -> String {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
-
-    #[test]
-    fn only_the_last_forwarder_is_believed() {
-        let cases = [
-            (vec![("x-forwarded-for", "6.6.6.6, 10.0.0.1")], Some("10.0.0.1")),
-            (vec![("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "10.0.0.2:4711")], Some("10.0.0.2")),
-            (vec![("x-forwarded-for", "[2001:db8::1]:443")], Some("2001:db8::1")),
-            (vec![("x-forwarded-for", "[2001:db8::1]")], Some("2001:db8::1")),
-            (vec![("x-forwarded-for", "10.0.0.1, unknown")], None),
-            (vec![], None),
-        ];
-        for (pairs, expected) in cases {
-            let expected = expected.map(|text| text.parse().unwrap());
-            assert_eq!(forwarded_for(&headers(&pairs)), expected, "{pairs:?}");
-        }
-    }
-
     #[test]
     fn networks() {
         let cases = [
@@ -99,8 +65,11 @@ mod tests {
 
     #[test]
     fn https_at_the_proxy_is_https() {
-        assert!(forwarded_https(&headers(&[("x-forwarded-proto", "HTTPS")])));
-        assert!(!forwarded_https(&headers(&[("x-forwarded-proto", "http")])));
-        assert!(!forwarded_https(&headers(&[])));
+        let said = |text: &'static str| {
+            let pair = ("x-forwarded-proto".parse().unwrap(), text.parse().unwrap());
+            forwarded_https(&HeaderMap::from_iter([pair]))
+        };
+        assert!(said("HTTPS") && said("https, http"));
+        assert!(!said("http") && !forwarded_https(&HeaderMap::new()));
     }
 }

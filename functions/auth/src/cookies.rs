@@ -58,13 +58,22 @@ mod tests {
     use super::*;
 
     fn written(headers: &HeaderMap) -> Vec<&str> {
-        headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
+        headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect()
     }
 
     #[test]
     fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
         let mut headers = HeaderMap::new();
-        set(&mut headers, true, ("a.b.c", Duration::from_mins(15)), ("tkr_x", Duration::from_hours(1)));
+        set(
+            &mut headers,
+            true,
+            ("a.b.c", Duration::from_mins(15)),
+            ("tkr_x", Duration::from_hours(1)),
+        );
         let expected = [
             "toktik_access=a.b.c; Path=/; Max-Age=900; HttpOnly; SameSite=Lax; Secure",
             "toktik_refresh=tkr_x; Path=/api/v1/auth; Max-Age=3600; HttpOnly; SameSite=Strict; Secure",

@@ -36,7 +36,12 @@ impl Serverless for Auth {
         let signer = settings.sign.signer(&context.verifier)?;
         let passwords = settings.passwords();
         let context = context.clone();
-        Ok(Service::http(router(App { context, settings, signer, passwords })))
+        Ok(Service::http(router(App {
+            context,
+            settings,
+            signer,
+            passwords,
+        })))
     }
 }
 

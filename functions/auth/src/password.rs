@@ -10,11 +10,23 @@ use crate::client::Client;
 use crate::{App, internal};
 
 /// Wrong passwords for one name, whether it is anybody's or not.
-const LOGIN_BY_NAME: Limit = Limit { name: "login-name", attempts: 10, window: TimeDelta::minutes(15) };
+const LOGIN_BY_NAME: Limit = Limit {
+    name: "login-name",
+    attempts: 10,
+    window: TimeDelta::minutes(15),
+};
 /// Wrong passwords from one network, for whatever names.
-const LOGIN_BY_NETWORK: Limit = Limit { name: "login-network", attempts: 100, window: TimeDelta::minutes(15) };
+const LOGIN_BY_NETWORK: Limit = Limit {
+    name: "login-network",
+    attempts: 100,
+    window: TimeDelta::minutes(15),
+};
 /// Wrong passwords of somebody signed in: a stolen token is no place to guess from.
-const CONFIRM: Limit = Limit { name: "confirm", attempts: 10, window: TimeDelta::minutes(15) };
+const CONFIRM: Limit = Limit {
+    name: "confirm",
+    attempts: 10,
+    window: TimeDelta::minutes(15),
+};
 
 const BUSY_SECONDS: u64 = 2;
 
@@ -48,7 +60,11 @@ impl App {
     /// Whether somebody signed in still knows the password.
     pub(crate) async fn confirm(&self, user: &User, password: &Password, now: DateTime<Utc>) -> Result<(), Problem> {
         let attempts = self.count(&[(&CONFIRM, &user.id.to_string())], now).await?;
-        let result = self.passwords.verify(password, Some(&user.password_hash)).await.map_err(unverified);
+        let result = self
+            .passwords
+            .verify(password, Some(&user.password_hash))
+            .await
+            .map_err(unverified);
         self.settle(attempts, matches!(result, Ok(false))).await?;
         if result? { Ok(()) } else { Err(wrong_password()) }
     }
@@ -89,5 +105,9 @@ pub(crate) fn unverified(error: PasswordError) -> Problem {
 }
 
 fn wrong_password() -> Problem {
-    Problem::new(axum::http::StatusCode::FORBIDDEN, "wrong_password", "The current password is not right.")
+    Problem::new(
+        axum::http::StatusCode::FORBIDDEN,
+        "wrong_password",
+        "The current password is not right.",
+    )
 }

@@ -25,31 +25,38 @@ const FRESH: TimeDelta = TimeDelta::minutes(15);
 
 /// What is to change; what is left out stays.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Edit {
     /// The old name is free for others at once.
     #[schema(value_type = Option<String>, min_length = 3, max_length = 30)]
+    #[serde(default)]
     username: Field,
     #[schema(value_type = Option<String>, max_length = 254, format = "email")]
+    #[serde(default)]
     email: Field,
     /// A new password; needs `current_password`, and ends all other sessions.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 128, format = "password")]
+    #[serde(default)]
     password: Field,
     #[schema(value_type = Option<String>, format = "password")]
+    #[serde(default)]
     current_password: Field,
     /// Null or empty takes it away.
     #[schema(value_type = Option<String>, max_length = 50)]
+    #[serde(default)]
     display_name: Field,
     /// Null or empty takes it away.
     #[schema(value_type = Option<String>, max_length = 500)]
+    #[serde(default)]
     bio: Field,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Farewell {
     /// Needed unless the session began within the last 15 minutes.
     #[schema(value_type = Option<String>, format = "password")]
+    #[serde(default)]
     password: Field,
 }
 
@@ -110,9 +117,18 @@ pub(crate) async fn change(
     if let Some(passwords) = passwords {
         changes.password_hash = Some(app.replaced(&user, &passwords).await?);
     }
-    let user = app.context.catalog.update_user(user.id, &changes).await.map_err(conflict)?;
+    let user = app
+        .context
+        .catalog
+        .update_user(user.id, &changes)
+        .await
+        .map_err(conflict)?;
     if new_password {
-        app.context.catalog.end_sessions(user.id, Some(caller.session)).await.map_err(internal)?;
+        app.context
+            .catalog
+            .end_sessions(user.id, Some(caller.session))
+            .await
+            .map_err(internal)?;
     }
     Ok(shown(user))
 }
@@ -133,8 +149,8 @@ impl Edit {
         let changes = Changes {
             username: self.username.optional("username", &mut check),
             email: self.email.optional("email", &mut check),
-            display_name: self.display_name.nullable("display_name", &mut check),
-            bio: self.bio.nullable("bio", &mut check),
+            display_name: self.display_name.change("display_name", &mut check),
+            bio: self.bio.change("bio", &mut check),
             ..Changes::default()
         };
         let new: Option<Password> = self.password.optional("password", &mut check);
@@ -245,7 +261,12 @@ mod tests {
     fn a_new_password_needs_the_old_one() {
         let edit: Edit = serde_json::from_str(r#"{"password": "short", "username": "x"}"#).unwrap();
         let problem = serde_json::to_value(edit.check().err().unwrap()).unwrap();
-        let fields: Vec<&str> = problem["errors"].as_array().unwrap().iter().filter_map(|e| e["field"].as_str()).collect();
+        let fields: Vec<&str> = problem["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|e| e["field"].as_str())
+            .collect();
         assert_eq!(fields, ["current_password", "username", "password"]);
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use toktik_catalog::users::{NewUser, Registration, User, UserError};
 use toktik_identity::{Email, Password, Role, UserId, Username};
-use toktik_runtime::http::{Check, Input, Problem};
+use toktik_runtime::http::{Check, Input, Problem, idempotency_key};
 use utoipa::ToSchema;
 
 use crate::body::{Field, checked};
@@ -18,14 +18,17 @@ use crate::{App, internal};
 
 /// A new account.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Register {
     /// ASCII letters, digits, `_`, `-` and `.`; unique without regard to case.
     #[schema(value_type = String, required = true, min_length = 3, max_length = 30, example = "ada")]
+    #[serde(default)]
     username: Field,
     #[schema(value_type = String, required = true, max_length = 254, format = "email", example = "ada@example.com")]
+    #[serde(default)]
     email: Field,
     #[schema(value_type = String, required = true, min_length = 8, max_length = 128, format = "password")]
+    #[serde(default)]
     password: Field,
 }
 
@@ -92,7 +95,11 @@ impl Register {
         let password = self.password.required("password", &mut check);
         let fields = username.zip(email).zip(password);
         let ((username, email), password) = checked(check, fields)?;
-        Ok(Form { username, email, password })
+        Ok(Form {
+            username,
+            email,
+            password,
+        })
     }
 }
 
@@ -146,14 +153,22 @@ impl App {
     }
 
     async fn register(&self, form: &Form, key: Option<&str>) -> Result<User, Refused> {
-        let password_hash = self.passwords.hash(&form.password).await.map_err(|e| Refused::Here(unverified(e)))?;
+        let password_hash = self
+            .passwords
+            .hash(&form.password)
+            .await
+            .map_err(|e| Refused::Here(unverified(e)))?;
         let new = NewUser {
             username: form.username.clone(),
             email: form.email.clone(),
             password_hash,
             role: Role::User,
         };
-        let created = self.context.catalog.create_user(new, key, self.context.clock.now()).await;
+        let created = self
+            .context
+            .catalog
+            .create_user(new, key, self.context.clock.now())
+            .await;
         created.map_err(Refused::By)
     }
 
@@ -169,7 +184,11 @@ impl App {
         // The password is compared by its slow hash: a fast one of the body would be a way around it.
         let hash = user.as_ref().map(|user| &user.password_hash);
         let same_password = self.passwords.verify(&form.password, hash).await.map_err(unverified)?;
-        if same_names && same_password { Ok(Some(answer.into())) } else { Err(reused()) }
+        if same_names && same_password {
+            Ok(Some(answer.into()))
+        } else {
+            Err(reused())
+        }
     }
 }
 
@@ -198,15 +217,4 @@ pub(crate) fn conflict(error: UserError) -> Problem {
 fn reused() -> Problem {
     let title = "This Idempotency-Key was used for another request. Use a new one.";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", title)
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default().trim();
-    if (1..=255).contains(&text.len()) {
-        return Ok(Some(text.to_owned()));
-    }
-    Err(Problem::invalid_field("Idempotency-Key", "invalid", "must have 1 to 255 ASCII characters"))
 }

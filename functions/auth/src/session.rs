@@ -24,19 +24,22 @@ use crate::{App, internal};
 
 /// A name or e-mail address, and its password.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
     /// The username or the e-mail address.
     #[schema(value_type = String, required = true, example = "ada")]
+    #[serde(default)]
     username: Field,
     #[schema(value_type = String, required = true, format = "password")]
+    #[serde(default)]
     password: Field,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Renew {
     #[schema(value_type = String, required = true)]
+    #[serde(default)]
     refresh_token: Field,
 }
 
@@ -68,7 +71,9 @@ impl<S: Send + Sync> FromRequest<S> for Credentials {
         match (basic, input) {
             (Some(credentials), None) => Ok(credentials),
             (None, input) => input.unwrap_or_default().check(),
-            (Some(_), Some(_)) => Err(Problem::malformed("Send the credentials once: as Basic or in the body.")),
+            (Some(_), Some(_)) => Err(Problem::malformed(
+                "Send the credentials once: as Basic or in the body.",
+            )),
         }
     }
 }
@@ -79,21 +84,33 @@ impl SignIn {
         let login: Option<String> = self.username.required("username", &mut check);
         let password: Option<String> = self.password.required("password", &mut check);
         let (login, password) = checked(check, login.zip(password))?;
-        Ok(Credentials { login: Login::new(&login), password: Password::presented(password) })
+        Ok(Credentials {
+            login: Login::new(&login),
+            password: Password::presented(password),
+        })
     }
 }
 
 /// RFC 7617, in UTF-8.
 fn basic(headers: &HeaderMap) -> Result<Option<Credentials>, Problem> {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let (scheme, encoded) = value.split_once(' ').unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(None);
     }
-    let decoded = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = STANDARD
+        .decode(encoded.trim())
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
     let (login, password) = pair.ok_or_else(|| Problem::malformed("The Basic credentials cannot be read."))?;
-    Ok(Some(Credentials { login: Login::new(login), password: Password::presented(password) }))
+    Ok(Some(Credentials {
+        login: Login::new(login),
+        password: Password::presented(password),
+    }))
 }
 
 /// Signs in, by JSON or by HTTP Basic with an empty body.
@@ -122,11 +139,18 @@ pub(crate) async fn login(
     credentials: Credentials,
 ) -> Result<Response, Problem> {
     let now = app.context.clock.now();
-    let user = app.authenticate(&credentials.login, &credentials.password, &client, now).await?;
+    let user = app
+        .authenticate(&credentials.login, &credentials.password, &client, now)
+        .await?;
     let user = user.ok_or_else(wrong_credentials)?;
     let token = RefreshToken::random(user.id, SessionId::random());
     let lifetime = app.settings.sign.refresh_token_ttl;
-    let session = app.context.catalog.begin_session(&user, &token, lifetime, now).await.map_err(not_begun)?;
+    let session = app
+        .context
+        .catalog
+        .begin_session(&user, &token, lifetime, now)
+        .await
+        .map_err(not_begun)?;
     tracing::info!(user.id = %user.id, session.id = %session.id, "somebody signed in");
     app.answer(&user, &session, &token, &client, now)
 }
@@ -203,8 +227,15 @@ impl App {
         let new = RefreshToken::random(old.user, old.session);
         let lifetime = self.settings.sign.refresh_token_ttl;
         let catalog = &self.context.catalog;
-        let session = catalog.refresh_session(&old, &new, lifetime, now).await.map_err(|e| not_renewed(e, &old))?;
-        let user = catalog.user(old.user).await.map_err(internal)?.ok_or_else(invalid_token)?;
+        let session = catalog
+            .refresh_session(&old, &new, lifetime, now)
+            .await
+            .map_err(|e| not_renewed(e, &old))?;
+        let user = catalog
+            .user(old.user)
+            .await
+            .map_err(internal)?
+            .ok_or_else(invalid_token)?;
         self.answer(&user, &session, &new, client, now)
     }
 
@@ -285,7 +316,11 @@ pub(crate) async fn logout(
         None => cookies::refresh_token(&headers)?,
     };
     if let Some(token) = text.and_then(|text| text.parse::<RefreshToken>().ok()) {
-        app.context.catalog.end_session(token.user, token.session).await.map_err(internal)?;
+        app.context
+            .catalog
+            .end_session(token.user, token.session)
+            .await
+            .map_err(internal)?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     // Only whoever sent cookies loses them: another site's page cannot sign anybody out.

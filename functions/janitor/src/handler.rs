@@ -17,7 +17,7 @@ use crate::rank;
 /// An upload may come so long after its last URL ran out: a slow PUT that began in time.
 const LATE_UPLOAD: Duration = Duration::hours(1);
 /// A step that nobody began in this time is asked for again.
-const STUCK: Duration = Duration::minutes(2);
+const STUCK: Duration = Duration::minutes(5);
 /// Until then a run that does not know yet may still write, and a URL that we signed is good.
 const LAST_SWEEP: Duration = Duration::hours(2);
 /// So long a deleted clip's tombstone stays.
@@ -88,7 +88,7 @@ impl Janitor {
 
     async fn expire_upload(&self, video: &Video) -> anyhow::Result<()> {
         let now = self.context.clock.now();
-        if now < video.upload.expires_at {
+        if now < video.upload_until {
             return Ok(());
         }
         let arrived = self.context.objects.head(&video.upload.key).await?;
@@ -97,7 +97,7 @@ impl Janitor {
             let head = arrived.map(|head| head.etag).unwrap_or_default();
             return self.begin(video, &head).await;
         }
-        if now < video.upload.expires_at + LATE_UPLOAD {
+        if now < video.upload_until + LATE_UPLOAD {
             return Ok(());
         }
         let rejection = Rejection::new(
@@ -113,8 +113,9 @@ impl Janitor {
 
     async fn begin(&self, video: &Video, etag: &str) -> anyhow::Result<()> {
         let payload = Payload::Uploaded(clip(video));
-        let message = Message::new(Function::Janitor, self.context.clock.now(), payload).with_trace(trace::current());
-        if self.context.catalog.begin_processing(video, etag, Some(&message)).await? {
+        let now = self.context.clock.now();
+        let message = Message::new(Function::Janitor, now, payload).with_trace(trace::current());
+        if self.context.catalog.begin_processing(video, etag, Some(&message), now).await? {
             self.context.publish_owed(&message).await;
         }
         Ok(())
@@ -124,7 +125,8 @@ impl Janitor {
     async fn ask_again(&self, video: &Video) -> anyhow::Result<()> {
         let now = self.context.clock.now();
         let steps = self.context.catalog.steps(video.id, video.generation).await?;
-        for item in steps.iter().filter(|item| is_stuck(item, video, now)) {
+        for item in steps.iter().filter(|item| is_stuck(item, now)) {
+            self.context.catalog.requested(video, item, now).await?;
             if item.attempts >= MAX_ATTEMPTS {
                 let body = self.request(video, item).to_json()?;
                 let error = serde_json::json!({
@@ -177,7 +179,7 @@ impl Janitor {
         self.context.drop_upload(video).await?;
         self.context.objects.delete_prefix(&keys::media_of(video.id)).await?;
         self.context.catalog.bury(video, deleted + TOMBSTONE).await?;
-        let quiet_from = video.upload.expires_at.max(deleted) + LAST_SWEEP;
+        let quiet_from = video.upload_until.max(deleted) + LAST_SWEEP;
         if now >= quiet_from {
             self.context.catalog.close_work(video.id).await?;
         }
@@ -194,14 +196,13 @@ fn clip(video: &Video) -> Clip {
     Clip { video_id: video.id, generation: video.generation }
 }
 
-/// To be done, with nobody at it, and not just asked for.
-fn is_stuck(item: &StepItem, video: &Video, now: DateTime<Utc>) -> bool {
+/// To be done, with nobody at it, and not just asked for. The last step begins when all others are settled; asking for
+/// it early is a look at the ledger and no more.
+fn is_stuck(item: &StepItem, now: DateTime<Utc>) -> bool {
     let idle = match item.state {
-        State::Pending => now - video.created_at > STUCK,
+        State::Pending | State::Failed => true,
         State::Running => !item.is_leased(now),
-        State::Failed => true,
         State::Done => false,
     };
-    // The last step begins when all others are settled; asking for it early is a look at the ledger and no more.
-    idle
+    idle && now - item.requested_at > STUCK
 }

@@ -165,6 +165,7 @@ mod tests {
             state: if result.is_some() { State::Done } else { State::Pending },
             attempts: 1,
             lease_until: None,
+            requested_at: chrono::DateTime::UNIX_EPOCH,
             progress: 0.0,
             result,
             error: None,

@@ -1,0 +1,74 @@
+//! Hands out what is watched: playlists rendered from the manifest, and addresses of everything else.
+//!
+//! Started by requests. Playlists carry signed URLs of segments, since media requests must not redirect (Apple HLS
+//! authoring 8.18); pictures and files redirect to one. Also counts views and signs links to private clips.
+//!
+//! Emits nothing. Never sends media bytes itself, and never changes a clip.
+
+mod address;
+mod audience;
+mod link;
+mod links;
+mod media;
+mod playlists;
+mod settings;
+mod views;
+
+use std::sync::Arc;
+
+use toktik_catalog::videos::Video;
+use toktik_events::Function;
+use toktik_media::manifest::Manifest;
+use toktik_runtime::http::Problem;
+use toktik_runtime::{Context, Serverless, Service};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use settings::Settings;
+
+use link::LinkKey;
+
+pub struct Playback;
+
+impl Serverless for Playback {
+    const NAME: Function = Function::Playback;
+    type Settings = Settings;
+
+    fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
+        let link_key = LinkKey::new(&settings)?;
+        let desk = Arc::new(Desk { context: context.clone(), settings, link_key });
+        let router = OpenApiRouter::new()
+            .routes(routes!(playlists::multivariant))
+            .routes(routes!(playlists::media))
+            .routes(routes!(media::poster_jpeg))
+            .routes(routes!(media::poster_webp))
+            .routes(routes!(media::storyboard))
+            .routes(routes!(media::preview))
+            .routes(routes!(media::audio))
+            .routes(routes!(media::download))
+            .routes(routes!(views::view))
+            .routes(routes!(links::create))
+            .with_state(desk);
+        Ok(Service::http(router))
+    }
+}
+
+/// What every endpoint works with.
+struct Desk {
+    context: Context,
+    settings: Settings,
+    link_key: LinkKey,
+}
+
+impl Desk {
+    /// What has been made of the clip; 404 `not_ready` before anything is.
+    async fn manifest(&self, video: &Video) -> Result<Manifest, Problem> {
+        let item = self.context.catalog.manifest(video.id, video.generation).await.map_err(anyhow::Error::from)?;
+        item.map(|item| item.manifest).ok_or_else(not_ready)
+    }
+}
+
+fn not_ready() -> Problem {
+    let title = "This has not been made yet. Try again in a moment.";
+    Problem::new(axum::http::StatusCode::NOT_FOUND, "not_ready", title).retry_after(2)
+}

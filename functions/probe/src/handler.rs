@@ -58,7 +58,7 @@ impl Handler {
         if video.status == Status::Uploading {
             let head = self.context.objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
             let Some(head) = head else { return Ok(()) };
-            self.context.catalog.begin_processing(&video, &head.etag, None).await?;
+            self.context.catalog.begin_processing(&video, &head.etag, None, self.context.clock.now()).await?;
             let Some(now) = self.context.catalog.video(video.id).await? else { return Ok(()) };
             video = now;
         }
@@ -89,7 +89,7 @@ impl Handler {
     }
 
     async fn accept(&self, lease: &Lease, plan: &Plan) -> Result<(), Failure> {
-        if !self.context.catalog.accept(lease, plan).await? {
+        if !self.context.catalog.accept(lease, plan, self.context.clock.now()).await? {
             return Ok(());
         }
         tracing::info!(

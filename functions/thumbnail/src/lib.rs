@@ -7,25 +7,25 @@
 mod handler;
 
 use toktik_events::Function;
-use toktik_media::settings::Settings;
+use toktik_media::settings::Settings as Media;
 use toktik_runtime::{Context, Serverless, Service};
 
 pub struct Thumbnail;
 
 impl Serverless for Thumbnail {
     const NAME: Function = Function::Thumbnail;
-    type Settings = handler::Settings;
+    type Settings = Settings;
 
-    fn start(settings: handler::Settings, context: &Context) -> anyhow::Result<Service> {
+    fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
         Ok(Service::events(handler::Handler::new(settings, context)?))
     }
 }
 
 /// The settings of this function alone, for programs that compose several.
-pub use handler::Pictures;
+pub use handler::{Pictures, Settings};
 
-impl handler::Settings {
-    pub fn new(media: Settings, pictures: Pictures) -> Self {
+impl Settings {
+    pub fn new(media: Media, pictures: Pictures) -> Self {
         Self { media, pictures }
     }
 }

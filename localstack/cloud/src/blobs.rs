@@ -55,7 +55,11 @@ impl Blobs {
             std::fs::create_dir_all(root.join(format!("{shard:02x}")))?;
         }
         sync_directory(root)?;
-        Ok(Blobs { root: root.into(), pins: Arc::default(), lookups: Arc::default() })
+        Ok(Blobs {
+            root: root.into(),
+            pins: Arc::default(),
+            lookups: Arc::default(),
+        })
     }
 
     fn path(&self, id: &BlobId) -> PathBuf {
@@ -68,7 +72,10 @@ impl Blobs {
         let mut file = File::create_new(&path).await?;
         file.set_max_buf_size(WRITE_BUFFER);
         let draft = Draft { id, path, kept: false };
-        Ok(Writer { draft, file: BufWriter::with_capacity(WRITE_BUFFER, file) })
+        Ok(Writer {
+            draft,
+            file: BufWriter::with_capacity(WRITE_BUFFER, file),
+        })
     }
 
     pub(crate) async fn read(&self, id: &BlobId, range: Range<u64>) -> io::Result<Take<File>> {
@@ -92,7 +99,10 @@ impl Blobs {
         for id in &ids {
             *counts.entry(id.clone()).or_default() += 1;
         }
-        Pinned { pins: self.pins.clone(), ids }
+        Pinned {
+            pins: self.pins.clone(),
+            ids,
+        }
     }
 
     pub(crate) fn is_pinned(&self, id: &BlobId) -> bool {
@@ -112,7 +122,9 @@ impl Blobs {
         let root = self.root.clone();
         let shards = (0..=u8::MAX).map(move |shard| std::fs::read_dir(root.join(format!("{shard:02x}"))));
         shards.flat_map(|shard| match shard {
-            Ok(entries) => entries.map(|entry| entry.map(|entry| BlobId(file_name(&entry)))).collect(),
+            Ok(entries) => entries
+                .map(|entry| entry.map(|entry| BlobId(file_name(&entry))))
+                .collect(),
             Err(error) => vec![Err(error)],
         })
     }
@@ -166,7 +178,9 @@ impl Writer {
         self.file.flush().await?;
         self.file.get_ref().sync_all().await?;
         let shard = self.draft.path.parent().map(Path::to_owned).unwrap_or_default();
-        tokio::task::spawn_blocking(move || sync_directory(&shard)).await.map_err(io::Error::other)??;
+        tokio::task::spawn_blocking(move || sync_directory(&shard))
+            .await
+            .map_err(io::Error::other)??;
         Ok(self.draft)
     }
 }

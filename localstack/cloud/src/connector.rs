@@ -55,7 +55,9 @@ impl Connector {
     }
 
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let request = request
+            .try_into_http1x()
+            .map_err(|error| ConnectorError::user(error.into()))?;
         let request = addressed(request);
         let bodiless = request.method() == Method::HEAD;
         let service = self.of_host(request.uri().host().unwrap_or_default());
@@ -72,12 +74,18 @@ impl Connector {
 /// With the headers that an HTTP client would add.
 fn addressed(request: Request<SdkBody>) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
-    let authority = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let authority = parts
+        .uri
+        .authority()
+        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(host) = authority {
         parts.headers.entry(header::HOST).or_insert(host);
     }
     if let Some(length) = body.content_length() {
-        parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+        parts
+            .headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
     }
     Request::from_parts(parts, Body::new(body))
 }

@@ -59,12 +59,18 @@ impl DynamoDb {
         let (runtime, served) = (tokio::runtime::Builder::new_current_thread().build()?, database.clone());
         let serve = move || runtime.block_on(serve(served, calls, stopped));
         let thread = std::thread::Builder::new().name("dynamodb".to_owned()).spawn(serve)?;
-        Ok(DynamoDb { line, thread: Arc::new(Mutex::new(Some(Running { database, stop, thread }))) })
+        Ok(DynamoDb {
+            line,
+            thread: Arc::new(Mutex::new(Some(Running { database, stop, thread }))),
+        })
     }
 
     pub(crate) fn router(&self) -> Router {
         let limit = DefaultBodyLimit::max(LARGEST_REQUEST);
-        Router::new().fallback(post(handle)).layer(limit).with_state(self.clone())
+        Router::new()
+            .fallback(post(handle))
+            .layer(limit)
+            .with_state(self.clone())
     }
 
     /// Deletes the items whose time to live has passed; returns how many.
@@ -95,7 +101,11 @@ impl DynamoDb {
 
     async fn call(&self, operation: &str, input: Bytes) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
-        let call = Call { operation: operation.to_owned(), input, answer };
+        let call = Call {
+            operation: operation.to_owned(),
+            input,
+            answer,
+        };
         self.line.send(call).await.ok()?;
         answered.await.ok()
     }
@@ -108,7 +118,12 @@ async fn serve(database: Database, mut calls: mpsc::Receiver<Call>, mut stopped:
             _ = &mut stopped => return,
             call = calls.recv() => call,
         };
-        let Some(Call { operation, input, answer }) = call else {
+        let Some(Call {
+            operation,
+            input,
+            answer,
+        }) = call
+        else {
             return;
         };
         // A client that has gone away does not matter: the operation is done all the same.
@@ -117,10 +132,16 @@ async fn serve(database: Database, mut calls: mpsc::Receiver<Call>, mut stopped:
 }
 
 async fn handle(State(dynamodb): State<DynamoDb>, headers: HeaderMap, input: Bytes) -> Response {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .unwrap_or_default();
     let operation = target.split_once('.').map_or("", |(_service, operation)| operation);
     let answer = dynamodb.call(operation, input).await;
-    let answer = answer.unwrap_or_else(|| Answer { status: 503, body: CLOSED.to_owned() });
+    let answer = answer.unwrap_or_else(|| Answer {
+        status: 503,
+        body: CLOSED.to_owned(),
+    });
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, JSON_1_0)], answer.body).into_response()
 }
@@ -128,8 +149,14 @@ async fn handle(State(dynamodb): State<DynamoDb>, headers: HeaderMap, input: Byt
 fn answer_to(database: &Database, operation: &str, input: &[u8]) -> Answer {
     match perform(database, operation, input) {
         Some(Ok(body)) => Answer { status: 200, body },
-        Some(Err(error)) => Answer { status: error.status_code(), body: error.to_json() },
-        None => Answer { status: 400, body: UNKNOWN_OPERATION.to_owned() },
+        Some(Err(error)) => Answer {
+            status: error.status_code(),
+            body: error.to_json(),
+        },
+        None => Answer {
+            status: 400,
+            body: UNKNOWN_OPERATION.to_owned(),
+        },
     }
 }
 

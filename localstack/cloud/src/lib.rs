@@ -52,7 +52,7 @@ const SQS_HOST: &str = "sqs.toktik.internal";
 const DYNAMODB_HOST: &str = "dynamodb.toktik.internal";
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// A large part on a busy disk takes its time; a long poll takes 20 seconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(5);
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -100,7 +100,9 @@ impl Cloud {
         let directory = options.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || Inner::open(options, clock)).await?;
         let inner = opened.with_context(|| format!("cannot open the data directory {}", directory.display()))?;
-        let orphans = s3::sweep::orphans(&inner.store, &inner.blobs).await.context("cannot look for orphaned blobs")?;
+        let orphans = s3::sweep::orphans(&inner.store, &inner.blobs)
+            .await
+            .context("cannot look for orphaned blobs")?;
         if orphans > 0 {
             tracing::info!(blobs = orphans, "removed unfinished uploads");
         }
@@ -125,14 +127,23 @@ impl Cloud {
     /// Hands the SDKs' requests to the services without a socket. The first label of the host chooses: `sqs`, `dynamodb`,
     /// and S3 for everything else.
     pub fn http_client(&self) -> SharedHttpClient {
-        SharedHttpClient::new(Connector { s3: self.s3(), sqs: self.sqs(), dynamodb: self.dynamodb() })
+        SharedHttpClient::new(Connector {
+            s3: self.s3(),
+            sqs: self.sqs(),
+            dynamodb: self.dynamodb(),
+        })
     }
 
     /// What the services' clients have in common. It names no endpoint, because each service has its own.
     pub fn sdk_config(&self) -> SdkConfig {
         let options = &self.inner.options;
-        let credentials =
-            Credentials::new(&*options.access_key_id, &*options.secret_access_key, None, None, "toktik");
+        let credentials = Credentials::new(
+            &*options.access_key_id,
+            &*options.secret_access_key,
+            None,
+            None,
+            "toktik",
+        );
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(2 * ATTEMPT_TIMEOUT)
@@ -166,10 +177,16 @@ impl Cloud {
     /// what queues are told about objects also goes to the webhook, which [`Cloud::maintain`] delivers.
     pub fn secured(&self, webhook: Option<Webhook>) -> Router {
         if let Some(webhook) = webhook {
-            self.inner.postman.get_or_init(|| Postman::new(self.inner.store.clone(), webhook));
+            self.inner
+                .postman
+                .get_or_init(|| Postman::new(self.inner.store.clone(), webhook));
         }
         let guard = |service| sigv4::guarded(service, &self.inner.options, &self.inner.clock);
-        let services = Connector { s3: self.s3(), sqs: guard(self.sqs()), dynamodb: guard(self.dynamodb()) };
+        let services = Connector {
+            s3: self.s3(),
+            sqs: guard(self.sqs()),
+            dynamodb: guard(self.dynamodb()),
+        };
         let service = tower::service_fn(move |request: Request| {
             let service = services.clone();
             async move { addressed_service(service, request.headers()).oneshot(request).await }
@@ -192,7 +209,11 @@ impl Cloud {
     }
 
     async fn sweep_until(&self, stop: &CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
+        while stop
+            .run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL))
+            .await
+            .is_some()
+        {
             match self.sweep().await {
                 Ok(swept) if swept != Swept::default() => tracing::debug!(?swept, "swept"),
                 Ok(_) => {}
@@ -205,10 +226,18 @@ impl Cloud {
     pub async fn sweep(&self) -> anyhow::Result<Swept> {
         let inner = &self.inner;
         Ok(Swept {
-            blobs: s3::sweep::unlinked_blobs(&inner.store, &inner.blobs).await.context("unlinked blobs")?,
+            blobs: s3::sweep::unlinked_blobs(&inner.store, &inner.blobs)
+                .await
+                .context("unlinked blobs")?,
             messages: sqs::messages::sweep(&inner.sqs).await.context("expired messages")?,
             items: inner.dynamodb.sweep().await.context("DynamoDB time to live")?,
         })
+    }
+
+    /// Makes every received message visible again, for a program that knows that nobody but itself receives here and
+    /// has only just started. Returns how many there were.
+    pub async fn release_in_flight(&self) -> anyhow::Result<usize> {
+        Ok(sqs::messages::release_in_flight(&self.inner.sqs).await?)
     }
 
     /// One attempt for each notification that is due at the webhook; returns how many arrived.
@@ -268,7 +297,12 @@ fn lock(directory: &Path) -> anyhow::Result<File> {
 
 /// SQS and DynamoDB name their operation in a header; who speaks their content type without one gets their error.
 fn addressed_service(services: Connector, headers: &HeaderMap) -> Router {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     let (target, content_type) = (text("x-amz-target"), text(header::CONTENT_TYPE.as_str()));
     match target {
         target if target.starts_with("DynamoDB") => services.dynamodb,

@@ -21,7 +21,7 @@ use crate::clock::{Clock, system_time};
 use crate::{JSON_1_0, Options};
 
 const LARGEST_REQUEST: usize = 16 << 20;
-const SKEW: Duration = Duration::from_secs(15 * 60);
+const SKEW: Duration = Duration::from_mins(15);
 const ALGORITHM: &str = "AWS4-HMAC-SHA256 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +63,14 @@ impl axum::response::IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let query_error = format!("{};Sender", self.shape());
         let shape = format!("com.amazon.coral.service#{}", self.shape());
-        let headers = [("content-type", JSON_1_0.to_owned()), ("x-amzn-query-error", query_error)];
-        let body = axum::Json(Fault { shape, message: self.to_string() });
+        let headers = [
+            ("content-type", JSON_1_0.to_owned()),
+            ("x-amzn-query-error", query_error),
+        ];
+        let body = axum::Json(Fault {
+            shape,
+            message: self.to_string(),
+        });
         (StatusCode::FORBIDDEN, headers, body).into_response()
     }
 }
@@ -77,10 +83,20 @@ struct Keys {
 
 /// The service, for those alone who have the key.
 pub(crate) fn guarded(service: Router, options: &Options, clock: &Clock) -> Router {
-    let credentials =
-        Credentials::new(&*options.access_key_id, &*options.secret_access_key, None, None, "toktik");
-    let keys = Keys { credentials, clock: clock.clone() };
-    service.layer(middleware::from_fn_with_state(keys, check)).layer(DefaultBodyLimit::max(LARGEST_REQUEST))
+    let credentials = Credentials::new(
+        &*options.access_key_id,
+        &*options.secret_access_key,
+        None,
+        None,
+        "toktik",
+    );
+    let keys = Keys {
+        credentials,
+        clock: clock.clone(),
+    };
+    service
+        .layer(middleware::from_fn_with_state(keys, check))
+        .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
 }
 
 async fn check(State(keys): State<Keys>, request: Request, next: Next) -> Response {
@@ -103,7 +119,9 @@ impl Keys {
         }
         let time = signing_time(&parts.headers, authorization.date)?;
         self.check_skew(time)?;
-        let expected = self.signature(parts, body, &authorization, time).ok_or(Refusal::Mismatch)?;
+        let expected = self
+            .signature(parts, body, &authorization, time)
+            .ok_or(Refusal::Mismatch)?;
         let same: bool = expected.as_bytes().ct_eq(authorization.signature.as_bytes()).into();
         if same { Ok(()) } else { Err(Refusal::Mismatch) }
     }
@@ -135,7 +153,12 @@ impl Keys {
         let host = parts.headers.get(header::HOST)?.to_str().ok()?;
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let method = parts.method.as_str();
-        let request = SignableRequest::new(method, format!("http://{host}{path}"), headers.into_iter(), SignableBody::Bytes(body));
+        let request = SignableRequest::new(
+            method,
+            format!("http://{host}{path}"),
+            headers.into_iter(),
+            SignableBody::Bytes(body),
+        );
         let (_, signature) = sign(request.ok()?, &params.into()).ok()?.into_parts();
         Some(signature)
     }
@@ -151,7 +174,10 @@ fn settings() -> SigningSettings {
 
 fn signing_time(headers: &HeaderMap, date: &str) -> Result<SystemTime, Refusal> {
     let malformed = || Refusal::Malformed("X-Amz-Date");
-    let text = headers.get("x-amz-date").and_then(|value| value.to_str().ok()).ok_or_else(malformed)?;
+    let text = headers
+        .get("x-amz-date")
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(malformed)?;
     if !text.starts_with(date) {
         return Err(Refusal::Malformed("the credential's date"));
     }
@@ -176,7 +202,11 @@ impl<'r> Authorization<'r> {
         let text = text.ok_or(Refusal::Malformed("the algorithm"))?;
         let field = |name: &'static str| {
             let fields = text.split(',').filter_map(|field| field.trim().split_once('='));
-            fields.into_iter().find(|field| field.0 == name).map(|field| field.1).ok_or(Refusal::Malformed(name))
+            fields
+                .into_iter()
+                .find(|field| field.0 == name)
+                .map(|field| field.1)
+                .ok_or(Refusal::Malformed(name))
         };
         let credential: Vec<&str> = field("Credential")?.split('/').collect();
         let [access_key, date, region, service, "aws4_request"] = credential[..] else {
@@ -186,7 +216,14 @@ impl<'r> Authorization<'r> {
         if !signed.contains(&"host") || !signed.contains(&"x-amz-date") {
             return Err(Refusal::Malformed("SignedHeaders"));
         }
-        Ok(Authorization { access_key, date, region, service, signed, signature: field("Signature")? })
+        Ok(Authorization {
+            access_key,
+            date,
+            region,
+            service,
+            signed,
+            signature: field("Signature")?,
+        })
     }
 
     /// None if one is missing or not text.

@@ -117,7 +117,10 @@ impl Store {
     }
 
     /// Runs `work` in one transaction, which is durable when this returns. An error rolls it back.
-    pub(crate) async fn write<T, E>(&self, work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub(crate) async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -135,12 +138,21 @@ impl Store {
     }
 
     /// Runs `work` on a connection that cannot write, without waiting for the writer.
-    pub(crate) async fn read<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub(crate) async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let turn = self.readers.turns.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+        let turn = self
+            .readers
+            .turns
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Closed)?;
         let readers = self.readers.clone();
         let query = move || {
             let connection = readers.take().map_err(Error::from)?;
@@ -184,7 +196,11 @@ struct Readers {
 
 impl Readers {
     fn new(path: &Path) -> Readers {
-        Readers { path: path.to_owned(), turns: Arc::new(Semaphore::new(READERS)), idle: Mutex::default() }
+        Readers {
+            path: path.to_owned(),
+            turns: Arc::new(Semaphore::new(READERS)),
+            idle: Mutex::default(),
+        }
     }
 
     fn take(&self) -> Result<Connection, rusqlite::Error> {
@@ -199,7 +215,10 @@ impl Readers {
 
     fn put_back(&self, connection: Connection) {
         if !self.turns.is_closed() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
         }
     }
 
@@ -222,7 +241,13 @@ pub(crate) struct Unit<'c> {
 impl<'c> Unit<'c> {
     fn begin(connection: &'c mut Connection, now: i64, has_webhook: bool) -> Result<Unit<'c>, Error> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Unit { transaction, now, has_webhook, drafts: Vec::new(), bells: Vec::new() })
+        Ok(Unit {
+            transaction,
+            now,
+            has_webhook,
+            drafts: Vec::new(),
+            bells: Vec::new(),
+        })
     }
 
     /// The blob file stays if the transaction commits, and goes if it does not.
@@ -268,7 +293,12 @@ pub(crate) struct Bells(Mutex<HashMap<Bell, Arc<Notify>>>);
 impl Bells {
     /// To miss nothing, enable the wait before looking for what it announces.
     pub(crate) fn of(&self, bell: Bell) -> Arc<Notify> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(bell).or_default().clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(bell)
+            .or_default()
+            .clone()
     }
 
     fn ring(&self, bell: Bell) {

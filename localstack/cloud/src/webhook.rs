@@ -10,8 +10,8 @@ use crate::clock::millis;
 use crate::store::{Bell, Error, Store, Unit};
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_secs(300);
-const TIMEOUT: Duration = Duration::from_secs(60);
+const LONGEST_DELAY: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const AT_ONCE: usize = 16;
 
 /// Where notifications are posted.
@@ -30,7 +30,8 @@ struct Letter {
 
 /// Puts a letter into the outbox.
 pub(crate) fn post(unit: &mut Unit<'_>, body: &str) -> Result<(), rusqlite::Error> {
-    unit.prepare_cached("INSERT INTO outbox (body, due) VALUES (?1, ?2)")?.execute(params![body, unit.now])?;
+    unit.prepare_cached("INSERT INTO outbox (body, due) VALUES (?1, ?2)")?
+        .execute(params![body, unit.now])?;
     unit.ring(Bell::Outbox);
     Ok(())
 }
@@ -45,7 +46,11 @@ pub(crate) struct Postman {
 impl Postman {
     pub(crate) fn new(store: Store, webhook: Webhook) -> Postman {
         store.open_outbox();
-        Postman { store, webhook, client: reqwest::Client::new() }
+        Postman {
+            store,
+            webhook,
+            client: reqwest::Client::new(),
+        }
     }
 
     /// Delivers what is due, as it becomes due, until stopped.
@@ -88,7 +93,11 @@ impl Postman {
                 let sql = "SELECT id, body, attempts FROM outbox WHERE due <= ?1 ORDER BY due, id LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
                 let rows = statement.query_map(params![now, AT_ONCE], |row| {
-                    Ok(Letter { id: row.get(0)?, body: row.get(1)?, attempts: row.get(2)? })
+                    Ok(Letter {
+                        id: row.get(0)?,
+                        body: row.get(1)?,
+                        attempts: row.get(2)?,
+                    })
                 })?;
                 Ok(rows.collect::<Result<_, _>>()?)
             })
@@ -110,7 +119,9 @@ impl Postman {
         if let Err(error) = &arrived {
             tracing::warn!(%error, attempts = letter.attempts + 1, "a notification did not reach the webhook");
         }
-        let delay = FIRST_DELAY.saturating_mul(1 << letter.attempts.min(16)).min(LONGEST_DELAY);
+        let delay = FIRST_DELAY
+            .saturating_mul(1 << letter.attempts.min(16))
+            .min(LONGEST_DELAY);
         let arrived = arrived.is_ok();
         self.store
             .write(move |unit| {
@@ -127,7 +138,11 @@ impl Postman {
     }
 
     async fn send(&self, body: &str) -> Result<(), reqwest::Error> {
-        let request = self.client.post(&self.webhook.url).timeout(TIMEOUT).body(body.to_owned());
+        let request = self
+            .client
+            .post(&self.webhook.url)
+            .timeout(TIMEOUT)
+            .body(body.to_owned());
         let request = request.header(http::header::CONTENT_TYPE, "application/json");
         let request = match &self.webhook.token {
             Some(token) => request.bearer_auth(token),

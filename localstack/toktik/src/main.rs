@@ -1,1 +1,57 @@
-fn main() {}
+//! `toktik`: the whole platform on one machine, or any one function of it.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use toktik::{cloud, control, doctor, run, up};
+
+#[derive(Parser)]
+#[command(name = "toktik", version, about = "A short-video platform made of small serverless functions")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything in this process, data under one directory
+    Up(Box<up::Settings>),
+    /// Run one function; `toktik run FUNCTION --help` lists its settings
+    #[command(disable_help_flag = true)]
+    Run {
+        /// auth, upload, videos, playback, probe, transcode, thumbnail, audio, package, dead-letter or janitor
+        function: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Serve the embedded cloud alone: S3, SQS and DynamoDB on one port, signatures checked
+    Cloud(cloud::Settings),
+    /// Say what is missing or wrong on this machine
+    Doctor(doctor::Settings),
+    /// Sweep now: in the running `toktik up`, or where the environment says
+    Janitor(control::Settings),
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = toktik_media::sandbox::launcher() {
+        return code;
+    }
+    match Cli::parse().command {
+        Command::Up(settings) => report(up::main(*settings)),
+        Command::Run { function, arguments } => run::main(&function, arguments),
+        Command::Cloud(settings) => report(cloud::main(settings)),
+        Command::Doctor(settings) => doctor::main(&settings),
+        Command::Janitor(settings) => report(control::main(settings)),
+    }
+}
+
+fn report(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("toktik: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

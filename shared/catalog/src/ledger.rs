@@ -38,6 +38,8 @@ pub struct StepItem {
     pub attempts: u32,
     /// Milliseconds since the epoch.
     pub lease_until: Option<i64>,
+    /// When somebody was last asked to do it.
+    pub requested_at: DateTime<Utc>,
     /// 0 to 1.
     pub progress: f64,
     /// What came of it, as the step itself writes it.
@@ -84,13 +86,20 @@ fn manifest_key(id: VideoId, generation: u32) -> Key {
     Key::new(partition(id), format!("MANIFEST#{generation:06}"))
 }
 
-pub(crate) fn pending(id: VideoId, generation: u32, step: &str, unit: &str) -> Result<Write, Error> {
+pub(crate) fn pending(
+    id: VideoId,
+    generation: u32,
+    step: &str,
+    unit: &str,
+    now: DateTime<Utc>,
+) -> Result<Write, Error> {
     let item = StepItem {
         step: step.to_owned(),
         unit: unit.to_owned(),
         state: State::Pending,
         attempts: 0,
         lease_until: None,
+        requested_at: now,
         progress: 0.0,
         result: None,
         error: None,
@@ -214,7 +223,7 @@ impl Catalog {
     }
 
     /// Records the plan and everything that is to be done, with the end of probing, in one transaction.
-    pub async fn accept(&self, lease: &Lease, plan: &Plan) -> Result<bool, Error> {
+    pub async fn accept(&self, lease: &Lease, plan: &Plan, now: DateTime<Utc>) -> Result<bool, Error> {
         let (id, generation) = (lease.video_id, lease.generation);
         let video = &plan.source.video;
         let update = Write::update(meta(id))
@@ -226,13 +235,13 @@ impl Catalog {
         let mut writes = vec![update, finished(lease, &serde_json::Value::Null)?];
         writes.push(Write::put(plan_key(id, generation), &PlanItem { plan: plan.clone() })?.if_absent());
         for unit in &plan.units {
-            writes.push(pending(id, generation, "transcode", &unit.id)?);
+            writes.push(pending(id, generation, "transcode", &unit.id, now)?);
         }
-        writes.push(pending(id, generation, "thumbnail", "")?);
+        writes.push(pending(id, generation, "thumbnail", "", now)?);
         if plan.source.audio.is_some() {
-            writes.push(pending(id, generation, "audio", "")?);
+            writes.push(pending(id, generation, "audio", "", now)?);
         }
-        writes.push(pending(id, generation, "package", "")?);
+        writes.push(pending(id, generation, "package", "", now)?);
         done_unless_condition(self.table.write(writes).await)
     }
 
@@ -293,6 +302,14 @@ impl Catalog {
             .remove("lease_until")
             .if_one_of("state", &[State::Pending, State::Running])?;
         done_unless_condition(self.table.write(vec![wants(id, generation)?, update]).await)
+    }
+
+    /// Somebody is being asked to do this step again.
+    pub async fn requested(&self, video: &Video, item: &StepItem, now: DateTime<Utc>) -> Result<(), Error> {
+        let update = Write::update(key(video.id, video.generation, &item.step, &item.unit))
+            .set("requested_at", &now)?
+            .if_equal("attempts", &item.attempts)?;
+        done_unless_condition(self.table.write(vec![update]).await).map(|_| ())
     }
 
     /// Ends every lease of a clip: for the one program that runs all steps itself and has just started.

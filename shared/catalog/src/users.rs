@@ -66,9 +66,27 @@ pub struct Changes {
     pub email: Option<Email>,
     pub password_hash: Option<PasswordHash>,
     pub role: Option<Role>,
-    /// `Some(None)` takes it away.
-    pub display_name: Option<Option<DisplayName>>,
-    pub bio: Option<Option<Bio>>,
+    pub display_name: Change<DisplayName>,
+    pub bio: Change<Bio>,
+}
+
+/// What becomes of something that an account may lack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl<T: ToString> Change<T> {
+    fn apply(&self, to: &mut Option<String>) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *to = None,
+            Self::Set(value) => *to = Some(value.to_string()),
+        }
+    }
 }
 
 /// What a registration was answered, kept for a repeat of it with the same key.
@@ -365,12 +383,8 @@ fn changed(old: &User, changes: &Changes) -> User {
     if let Some(role) = changes.role {
         user.role = role;
     }
-    if let Some(name) = &changes.display_name {
-        user.display_name = name.as_ref().map(ToString::to_string);
-    }
-    if let Some(bio) = &changes.bio {
-        user.bio = bio.as_ref().map(ToString::to_string);
-    }
+    changes.display_name.apply(&mut user.display_name);
+    changes.bio.apply(&mut user.bio);
     user
 }
 

@@ -66,6 +66,8 @@ pub struct Video {
     /// When it first could be watched.
     pub published_at: Option<DateTime<Utc>>,
     pub upload: Upload,
+    /// The last moment at which a URL that we signed for uploading is good.
+    pub upload_until: DateTime<Utc>,
     /// The exact bytes that were accepted.
     pub source_etag: Option<String>,
     pub duration: Option<f64>,
@@ -89,8 +91,6 @@ pub struct Upload {
     /// Bytes, as declared and enforced by the store.
     pub size: u64,
     pub multipart: Option<Multipart>,
-    /// The last moment at which a URL that we signed is good.
-    pub expires_at: DateTime<Utc>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -250,15 +250,24 @@ impl Catalog {
         video: &Video,
         etag: &str,
         message: Option<&Message>,
+        now: DateTime<Utc>,
     ) -> Result<bool, Error> {
         let update = Write::update(meta(video.id))
             .set("status", &Status::Processing)?
             .set("source_etag", &etag)?
             .if_equal("status", &Status::Uploading)?;
-        let probe = ledger::pending(video.id, video.generation, "probe", "")?;
+        let probe = ledger::pending(video.id, video.generation, "probe", "", now)?;
         let mut writes = vec![update, probe];
         writes.extend(message.map(outbox::remember).transpose()?);
         done_unless_condition(self.table.write(writes).await)
+    }
+
+    /// Somebody is still uploading. Does nothing once that is over.
+    pub async fn extend_upload(&self, id: VideoId, until: DateTime<Utc>) -> Result<(), Error> {
+        let extend = Write::update(meta(id))
+            .set("upload_until", &until)?
+            .if_equal("status", &Status::Uploading)?;
+        done_unless_condition(self.table.write(vec![extend]).await).map(|_| ())
     }
 
     /// Refuses the clip. False when its fate was decided already.
@@ -295,7 +304,7 @@ impl Catalog {
             .remove("warnings")
             .if_equal("status", &Status::Failed)?
             .if_equal("generation", &video.generation)?;
-        let probe = ledger::pending(video.id, generation, "probe", "")?;
+        let probe = ledger::pending(video.id, generation, "probe", "", message.time)?;
         let writes = vec![update, probe, open_work(video.id)?, outbox::remember(message)?];
         self.table.write(writes).await
     }

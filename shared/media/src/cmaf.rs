@@ -650,3 +650,6 @@ fn traf(track_id: u32, decode_time: u64, samples: &[Sample]) -> Traf {
 fn seconds(ticks: u64, timescale: u32) -> f64 {
     ticks as f64 / f64::from(timescale)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,11 @@
 //! ffmpeg's arguments for the renditions, the MP3 and the download. Pure; nothing is run here.
 //!
 //! A run works in a directory of its own and writes its files there by name. Each rendition is one fragmented MP4,
-//! which `cmaf` splits into the objects that are stored. The same arguments give the same bytes.
+//! which `cmaf` splits into the objects that are stored.
+//!
+//! A repeated run gives the same frames and segments, but not always the same bytes: x264's rate control, where it
+//! binds, depends on how its threads happen to run (a small picture at 96 kbit/s, two threads: ten runs, nine streams).
+//! So what two runs made must not be mixed.
 
 use crate::filters::{self, strings};
 use crate::plan::{Plan, Rung, Sound, Unit, Work};
@@ -316,3 +320,6 @@ pub fn download_args(video: &str, audio: Option<&str>) -> Vec<String> {
     args.extend(strings(&["-movflags", "+faststart", "-f", "mp4", DOWNLOAD]));
     args
 }
+
+#[cfg(test)]
+mod tests;

@@ -280,3 +280,6 @@ fn peak(runs: &[Run], target_duration: u32) -> u64 {
 fn average(runs: &[Run]) -> u64 {
     runs.iter().copied().fold(Run::default(), Run::and).rate()
 }
+
+#[cfg(test)]
+mod tests;

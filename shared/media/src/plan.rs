@@ -484,3 +484,6 @@ fn units(rungs: &[Rung], frames: u64) -> Vec<Unit> {
     });
     units
 }
+
+#[cfg(test)]
+mod tests;

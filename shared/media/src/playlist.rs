@@ -272,3 +272,6 @@ fn cue_time(seconds: f64) -> String {
     let (minutes, seconds) = (seconds / 60, seconds % 60);
     format!("{:02}:{:02}:{seconds:02}.{millis:03}", minutes / 60, minutes % 60)
 }
+
+#[cfg(test)]
+mod tests;

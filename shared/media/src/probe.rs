@@ -70,7 +70,10 @@ pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, Prob
         budget: request.budget,
         cancel: request.cancel,
     };
-    let output = runner.run(job, |_| ()).await.map_err(|error| blame(error, request.max_duration))?;
+    let output = runner
+        .run(job, |_| ())
+        .await
+        .map_err(|error| blame(error, request.max_duration))?;
     decide::decide(&output, container, request.max_duration)
 }
 
@@ -87,8 +90,23 @@ fn args(container: Container, file: &Path) -> Vec<String> {
     let file = file.to_string_lossy();
     let whitelist = decoder_whitelist();
     let args = [
-        &["-protocol_whitelist", "file,pipe", "-format_whitelist", demuxer, "-f", demuxer][..],
-        &["-codec_whitelist", &whitelist, "-show_entries", ENTRIES, "-of", "json=compact=1", &file],
+        &[
+            "-protocol_whitelist",
+            "file,pipe",
+            "-format_whitelist",
+            demuxer,
+            "-f",
+            demuxer,
+        ][..],
+        &[
+            "-codec_whitelist",
+            &whitelist,
+            "-show_entries",
+            ENTRIES,
+            "-of",
+            "json=compact=1",
+            &file,
+        ],
     ];
     args.concat().into_iter().map(str::to_owned).collect()
 }
@@ -96,12 +114,30 @@ fn args(container: Container, file: &Path) -> Vec<String> {
 /// Whether a failed run is the file's fault.
 fn blame(error: RunError, max_duration: f64) -> ProbeError {
     match error {
-        RunError::Failed { .. } => corrupt().into(),
+        RunError::Failed { stderr_tail, .. } => unopened(&stderr_tail).into(),
         // A file that makes ffprobe crash does so each time.
         RunError::Killed { .. } => corrupt().into(),
         RunError::OutputTooLarge { .. } => too_many_packets(max_duration).into(),
         error => ProbeError::Failed(error),
     }
+}
+
+/// ffprobe gives up when it may not open one stream's decoder, whatever the others are.
+fn unopened(messages: &str) -> Rejection {
+    let decoder = messages
+        .split_once("Codec (")
+        .and_then(|(_, rest)| rest.split_once(") not on whitelist"));
+    match decoder {
+        Some((decoder, _)) => unsupported(decoder),
+        None => corrupt(),
+    }
+}
+
+fn unsupported(codec: &str) -> Rejection {
+    let printable: String = codec.chars().filter(char::is_ascii_graphic).take(32).collect();
+    let message =
+        format!("A part of the file is coded as {printable}, which is not decoded here; H.264 and AAC always are.");
+    Rejection::new(RejectionCode::UnsupportedCodec, message)
 }
 
 fn corrupt() -> Rejection {
@@ -112,15 +148,20 @@ fn corrupt() -> Rejection {
 }
 
 fn too_many_packets(max_duration: f64) -> Rejection {
-    let limit = match max_duration > 0.0 {
-        true => format!("the limit of {}", spoken(max_duration)),
-        false => "what can be examined".to_owned(),
+    let limit = if max_duration > 0.0 {
+        format!("the limit of {}", spoken(max_duration))
+    } else {
+        "what can be examined".to_owned()
     };
     Rejection::new(RejectionCode::TooLong, format!("This clip is far longer than {limit}."))
 }
 
 fn too_long(duration: f64, max_duration: f64) -> Rejection {
-    let message = format!("This clip is {} long; the limit is {}.", spoken(duration), spoken(max_duration));
+    let message = format!(
+        "This clip is {} long; the limit is {}.",
+        spoken(duration),
+        spoken(max_duration)
+    );
     Rejection::new(RejectionCode::TooLong, message)
 }
 
@@ -132,7 +173,9 @@ fn spoken(seconds: f64) -> String {
         let tenths = (seconds * 10.0 - 1e-6).ceil().max(0.0) / 10.0;
         return format!("{tenths} s");
     }
-    let whole = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX).as_secs();
+    let whole = Duration::try_from_secs_f64(seconds.ceil())
+        .unwrap_or(Duration::MAX)
+        .as_secs();
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     match (hours, minutes, seconds) {
         (0, minutes, 0) => format!("{minutes} min"),
@@ -181,10 +224,18 @@ mod tests {
     fn a_failure_is_the_files_or_ours() {
         let rejected = |error| matches!(blame(error, 60.0), ProbeError::Rejected(_));
         let stderr_tail = String::new;
-        assert!(rejected(RunError::Failed { code: 1, stderr_tail: stderr_tail() }));
-        assert!(rejected(RunError::Killed { signal: 11, stderr_tail: stderr_tail() }));
+        assert!(rejected(RunError::Failed {
+            code: 1,
+            stderr_tail: stderr_tail()
+        }));
+        assert!(rejected(RunError::Killed {
+            signal: 11,
+            stderr_tail: stderr_tail()
+        }));
         assert!(rejected(RunError::OutputTooLarge { limit: 1 }));
-        assert!(!rejected(RunError::OutOfMemory { stderr_tail: stderr_tail() }));
+        assert!(!rejected(RunError::OutOfMemory {
+            stderr_tail: stderr_tail()
+        }));
         assert!(!rejected(RunError::TimedOut));
         assert!(!rejected(RunError::Cancelled));
     }

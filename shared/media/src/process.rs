@@ -36,7 +36,15 @@ impl Tool {
     /// if told to. ffprobe never reads standard input and does not know the option.
     fn first_args(self) -> &'static [&'static str] {
         match self {
-            Self::Ffmpeg => &["-hide_banner", "-nostdin", "-loglevel", "warning", "-stats", "-stats_period", "0.5"],
+            Self::Ffmpeg => &[
+                "-hide_banner",
+                "-nostdin",
+                "-loglevel",
+                "warning",
+                "-stats",
+                "-stats_period",
+                "0.5",
+            ],
             Self::Ffprobe => &["-hide_banner", "-loglevel", "warning"],
         }
     }
@@ -109,6 +117,10 @@ pub enum SetupError {
     NoSeccomp,
 }
 
+/// ffmpeg's exit status after it was asked to end. It catches SIGXCPU, too, and nothing else asks it: it is in a process
+/// group of its own.
+const INTERRUPTED: i32 = 255;
+
 /// Runs jobs. A clone is cheap and the same.
 #[derive(Clone, Debug)]
 pub struct Runner {
@@ -163,15 +175,29 @@ impl Runner {
 
     fn spawn(&self, job: &Job<'_>) -> io::Result<Child> {
         let program = self.program(job.tool);
-        let args = || job.tool.first_args().iter().copied().chain(job.args.iter().map(String::as_str));
+        let args = || {
+            job.tool
+                .first_args()
+                .iter()
+                .copied()
+                .chain(job.args.iter().map(String::as_str))
+        };
         tracing::debug!(command = %shell_line(job.dir, program, args()), "starting a tool");
         let launcher = self.shared.launcher.as_deref();
-        let mut command = Command::from(sandbox::command(launcher, self.shared.mode, &job.limits, program, job.dir));
+        let mut command = Command::from(sandbox::command(
+            launcher,
+            self.shared.mode,
+            &job.limits,
+            program,
+            job.dir,
+        ));
         command
             .args(args())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Ctrl-C reaches a terminal's whole foreground group; a child of ours ends when we say so.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
     }
@@ -215,6 +241,9 @@ fn failure(status: ExitStatus, stderr_tail: String) -> RunError {
         && let Some(message) = stderr_tail.strip_prefix(sandbox::SETUP_PREFIX)
     {
         return RunError::Sandbox(message.trim_end().to_owned());
+    }
+    if code == INTERRUPTED {
+        return RunError::TimedOut;
     }
     if stderr_tail.contains("Cannot allocate memory") {
         return RunError::OutOfMemory { stderr_tail };
@@ -282,7 +311,10 @@ mod tests {
             Path::new("/usr/bin/ffmpeg"),
             ["-vf", "scale=w='min(2,3)'", "", "out.mp4"].into_iter(),
         );
-        assert_eq!(line, r"cd '/tmp/a b' && /usr/bin/ffmpeg -vf 'scale=w='\''min(2,3)'\''' '' out.mp4");
+        assert_eq!(
+            line,
+            r"cd '/tmp/a b' && /usr/bin/ffmpeg -vf 'scale=w='\''min(2,3)'\''' '' out.mp4"
+        );
     }
 
     #[test]
@@ -291,8 +323,12 @@ mod tests {
         assert!(matches!(end(1 << 8, "bad"), RunError::Failed { code: 1, .. }));
         assert!(matches!(end(11, ""), RunError::Killed { signal: 11, .. }));
         assert!(matches!(end(24, ""), RunError::TimedOut));
+        assert!(matches!(end(255 << 8, ""), RunError::TimedOut));
         assert!(matches!(end(9, ""), RunError::OutOfMemory { .. }));
-        assert!(matches!(end(1 << 8, "x: Cannot allocate memory"), RunError::OutOfMemory { .. }));
+        assert!(matches!(
+            end(1 << 8, "x: Cannot allocate memory"),
+            RunError::OutOfMemory { .. }
+        ));
         assert!(matches!(end(125 << 8, "toktik-sandbox: no\n"), RunError::Sandbox(text) if text == "no"));
         assert!(matches!(end(125 << 8, "else"), RunError::Failed { code: 125, .. }));
     }

@@ -5,6 +5,7 @@
 //! plain Kubernetes) or a queue worker; the all-in-one program composes several into one process with the same parts.
 //! The handler cannot tell which.
 
+pub mod access;
 pub mod clock;
 pub mod context;
 pub mod dead_letter;

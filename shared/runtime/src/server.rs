@@ -24,7 +24,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::context::Context;
 use crate::function::{Failure, Handler};
-use crate::http::{Gate, Problem, layers};
+use crate::http::{AddressBook, Gate, Problem, layers};
 use crate::{telemetry, worker};
 
 /// How long requests that are under way may take once it is time to stop.
@@ -46,7 +46,11 @@ pub fn router(api: OpenApiRouter, context: &Context) -> anyhow::Result<Router> {
     let (router, described) = api.split_for_parts();
     let document = document(described);
     let gate = Gate { verifier: Arc::clone(&context.verifier), clock: context.clock.clone() };
-    Ok(layers::around(router, gate).merge(operations()).merge(description(document)))
+    let book = AddressBook {
+        addresses: context.addresses.clone(),
+        store_beside_api: context.store_beside_api,
+    };
+    Ok(layers::around(router, gate, book).merge(operations()).merge(description(document)))
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 /// What every function is told.
@@ -98,6 +99,9 @@ pub struct Addresses {
     /// beside the API, else the store's own address
     #[arg(long, env = "TOKTIK_PUBLIC_S3_URL")]
     pub public_s3_url: Option<String>,
+    /// Believe the X-Forwarded-For of a proxy in front
+    #[arg(long, env = "TOKTIK_TRUST_PROXY", value_parser = BoolishValueParser::new())]
+    pub trust_proxy: bool,
 }
 
 /// What becomes of the uploaded file itself.

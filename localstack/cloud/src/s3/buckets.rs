@@ -26,19 +26,27 @@ pub(crate) async fn create(s3: &S3, input: CreateBucketInput) -> Result<CreateBu
         .write(move |unit| {
             let sql = "INSERT OR IGNORE INTO bucket (name, created) VALUES (?1, ?2)";
             match unit.execute(sql, params![input.bucket, unit.now])? {
-                0 => Err(Failure::from(s3_error!(BucketAlreadyOwnedByYou, "You own this bucket already."))),
+                0 => Err(Failure::from(s3_error!(
+                    BucketAlreadyOwnedByYou,
+                    "You own this bucket already."
+                ))),
                 _ => Ok(()),
             }
         })
         .await?;
-    Ok(CreateBucketOutput { location: Some(location) })
+    Ok(CreateBucketOutput {
+        location: Some(location),
+    })
 }
 
 pub(crate) async fn delete(s3: &S3, input: DeleteBucketInput) -> Result<(), Failure> {
     s3.store
         .write(move |unit| {
             check(unit, &input.bucket)?;
-            if unit.prepare("SELECT 1 FROM object WHERE bucket = ?1 LIMIT 1")?.exists([&input.bucket])? {
+            if unit
+                .prepare("SELECT 1 FROM object WHERE bucket = ?1 LIMIT 1")?
+                .exists([&input.bucket])?
+            {
                 return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty").into());
             }
             super::multipart::abort_all(unit, &input.bucket)?;
@@ -64,8 +72,15 @@ pub(crate) async fn list(s3: &S3) -> Result<ListBucketsOutput, Failure> {
         })?;
         Ok::<_, Failure>(rows.collect::<Result<Vec<_>, _>>()?)
     });
-    let owner = Owner { id: Some(ACCOUNT.to_owned()), display_name: None };
-    Ok(ListBucketsOutput { buckets: Some(buckets.await?), owner: Some(owner), ..Default::default() })
+    let owner = Owner {
+        id: Some(ACCOUNT.to_owned()),
+        display_name: None,
+    };
+    Ok(ListBucketsOutput {
+        buckets: Some(buckets.await?),
+        owner: Some(owner),
+        ..Default::default()
+    })
 }
 
 /// Stored and given back only: requests of any origin are allowed, because URLs are what gives access.
@@ -92,9 +107,16 @@ pub(crate) async fn cors(s3: &S3, bucket: String) -> Result<GetBucketCorsOutput,
     let stored = s3.store.read(move |connection| {
         check(connection, &bucket)?;
         let sql = "SELECT cors FROM bucket WHERE name = ?1";
-        Ok::<_, Failure>(connection.query_row(sql, [bucket], |row| row.get::<_, Option<String>>(0)).optional()?.flatten())
+        Ok::<_, Failure>(
+            connection
+                .query_row(sql, [bucket], |row| row.get::<_, Option<String>>(0))
+                .optional()?
+                .flatten(),
+        )
     });
     let stored = stored.await?.ok_or_else(|| s3_error!(NoSuchCORSConfiguration))?;
     let cors: CORSConfiguration = serde_json::from_str(&stored)?;
-    Ok(GetBucketCorsOutput { cors_rules: Some(cors.cors_rules) })
+    Ok(GetBucketCorsOutput {
+        cors_rules: Some(cors.cors_rules),
+    })
 }

@@ -19,8 +19,13 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Algorithm; 5] =
-        [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Sha1, Algorithm::Sha256];
+    const ALL: [Algorithm; 5] = [
+        Algorithm::Crc32,
+        Algorithm::Crc32c,
+        Algorithm::Crc64Nvme,
+        Algorithm::Sha1,
+        Algorithm::Sha256,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -33,7 +38,9 @@ impl Algorithm {
     }
 
     pub(crate) fn named(name: &str) -> Option<Algorithm> {
-        Algorithm::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+        Algorithm::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
     fn header(self) -> &'static str {
@@ -53,7 +60,9 @@ impl Algorithm {
         let announces = |algorithm: &Algorithm| {
             Some(*algorithm) == named
                 || headers.contains_key(algorithm.header())
-                || trailers.split(',').any(|trailer| trailer.trim().eq_ignore_ascii_case(algorithm.header()))
+                || trailers
+                    .split(',')
+                    .any(|trailer| trailer.trim().eq_ignore_ascii_case(algorithm.header()))
         };
         Algorithm::ALL.into_iter().filter(announces).collect()
     }
@@ -94,11 +103,17 @@ impl Checksums {
 
     /// Whether every claim is about a checksum in `self` and equal to it.
     pub(crate) fn bear_out(&self, claims: &Checksums) -> bool {
-        claims.0.iter().all(|(algorithm, claim)| self.0.get(algorithm) == Some(claim))
+        claims
+            .0
+            .iter()
+            .all(|(algorithm, claim)| self.0.get(algorithm) == Some(claim))
     }
 
     /// The checksum of the parts' checksums, which is what AWS gives a multipart object for all but CRC64NVME.
-    pub(crate) fn composite<'a>(algorithm: Algorithm, parts: impl ExactSizeIterator<Item = &'a Checksums>) -> Checksums {
+    pub(crate) fn composite<'a>(
+        algorithm: Algorithm,
+        parts: impl ExactSizeIterator<Item = &'a Checksums>,
+    ) -> Checksums {
         let count = parts.len();
         let mut hasher = hasher(&[algorithm]);
         for part in parts {
@@ -108,7 +123,13 @@ impl Checksums {
             hasher.update(&digest);
         }
         let whole = Checksums::from(hasher.finalize());
-        Checksums(whole.0.into_iter().map(|(algorithm, digest)| (algorithm, format!("{digest}-{count}"))).collect())
+        Checksums(
+            whole
+                .0
+                .into_iter()
+                .map(|(algorithm, digest)| (algorithm, format!("{digest}-{count}")))
+                .collect(),
+        )
     }
 }
 
@@ -121,7 +142,12 @@ impl From<dto::Checksum> for Checksums {
             (Algorithm::Sha1, found.checksum_sha1),
             (Algorithm::Sha256, found.checksum_sha256),
         ];
-        Checksums(values.into_iter().filter_map(|(algorithm, value)| Some((algorithm, value?))).collect())
+        Checksums(
+            values
+                .into_iter()
+                .filter_map(|(algorithm, value)| Some((algorithm, value?)))
+                .collect(),
+        )
     }
 }
 

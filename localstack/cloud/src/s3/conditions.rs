@@ -38,6 +38,7 @@ impl WriteConditions {
 }
 
 /// What a reader asks for before it wants the bytes.
+#[expect(clippy::struct_field_names, reason = "the headers' names")]
 pub(crate) struct ReadConditions {
     pub(crate) if_match: Option<ETagCondition>,
     pub(crate) if_none_match: Option<ETagCondition>,

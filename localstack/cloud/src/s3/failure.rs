@@ -61,3 +61,22 @@ fn disk_full() -> S3Error {
     error.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_to_be_full_whoever_meets_it() {
+        let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        let met = [
+            Failure::from(io::Error::from(io::ErrorKind::StorageFull)),
+            Failure::from(rusqlite::Error::SqliteFailure(full, None)),
+        ];
+        for failure in met {
+            let error = S3Error::from(failure);
+            assert_eq!(error.status_code(), Some(StatusCode::INSUFFICIENT_STORAGE));
+            assert_eq!(error.code().as_str(), "InsufficientStorage");
+        }
+    }
+}

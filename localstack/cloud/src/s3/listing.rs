@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, params};
 use s3s::dto::{
-    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
-    ObjectStorageClass, Timestamp,
+    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    Object, ObjectStorageClass, Timestamp,
 };
 use s3s::s3_error;
 
@@ -66,11 +66,11 @@ impl Query {
         let mut page = Page::default();
         let mut from = self.from.clone().max(self.prefix.clone());
         // A page of no keys has no next page either, or a client would never come to an end.
-        while self.limit > 0 {
-            match self.scan(connection, &from, &mut page)? {
-                Some(beyond) => from = beyond,
-                None => break,
-            }
+        if self.limit == 0 {
+            return Ok(page);
+        }
+        while let Some(beyond) = self.scan(connection, &from, &mut page)? {
+            from = beyond;
         }
         Ok(page)
     }
@@ -124,7 +124,12 @@ impl Query {
 }
 
 pub(crate) async fn list_v2(s3: &S3, input: ListObjectsV2Input) -> Result<ListObjectsV2Output, Failure> {
-    let mut query = query(&input.bucket, input.prefix.as_ref(), input.delimiter.as_ref(), input.max_keys);
+    let mut query = query(
+        &input.bucket,
+        input.prefix.as_ref(),
+        input.delimiter.as_ref(),
+        input.max_keys,
+    );
     query.from = match (&input.continuation_token, &input.start_after) {
         (Some(token), _) => position(token)?,
         (None, Some(key)) => query.after(key),
@@ -157,8 +162,17 @@ fn position(token: &str) -> Result<String, Failure> {
 }
 
 pub(crate) async fn list_v1(s3: &S3, input: ListObjectsInput) -> Result<ListObjectsOutput, Failure> {
-    let mut query = query(&input.bucket, input.prefix.as_ref(), input.delimiter.as_ref(), input.max_keys);
-    query.from = input.marker.as_deref().map(|marker| query.after(marker)).unwrap_or_default();
+    let mut query = query(
+        &input.bucket,
+        input.prefix.as_ref(),
+        input.delimiter.as_ref(),
+        input.max_keys,
+    );
+    query.from = input
+        .marker
+        .as_deref()
+        .map(|marker| query.after(marker))
+        .unwrap_or_default();
     let limit = query.limit;
     let page = s3.store.read(move |connection| query.run(connection)).await?;
     let names = Names::encoded_as(input.encoding_type.as_ref());
@@ -188,7 +202,12 @@ fn query(bucket: &str, prefix: Option<&String>, delimiter: Option<&String>, limi
     }
 }
 
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 
 /// XML cannot carry every key; a client may ask for percent-encoded ones.
 struct Names {
@@ -197,20 +216,34 @@ struct Names {
 
 impl Names {
     fn encoded_as(encoding: Option<&EncodingType>) -> Names {
-        Names { percent_encoded: encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL) }
+        Names {
+            percent_encoded: encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL),
+        }
     }
 
     fn of(&self, name: String) -> String {
-        if self.percent_encoded { utf8_percent_encode(&name, KEPT).to_string() } else { name }
+        if self.percent_encoded {
+            utf8_percent_encode(&name, KEPT).to_string()
+        } else {
+            name
+        }
     }
 
     fn of_objects(&self, objects: Vec<Object>) -> Vec<Object> {
-        let rename = |object: Object| Object { key: object.key.map(|key| self.of(key)), ..object };
+        let rename = |object: Object| Object {
+            key: object.key.map(|key| self.of(key)),
+            ..object
+        };
         objects.into_iter().map(rename).collect()
     }
 
     fn of_prefixes(&self, prefixes: Vec<String>) -> Vec<CommonPrefix> {
-        prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(self.of(prefix)) }).collect()
+        prefixes
+            .into_iter()
+            .map(|prefix| CommonPrefix {
+                prefix: Some(self.of(prefix)),
+            })
+            .collect()
     }
 }
 

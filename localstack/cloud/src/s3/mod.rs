@@ -48,32 +48,55 @@ pub(crate) struct S3 {
 
 impl S3 {
     pub(crate) fn new(store: Store, blobs: Blobs, region: &str) -> S3 {
-        S3 { store, blobs, region: region.into() }
+        S3 {
+            store,
+            blobs,
+            region: region.into(),
+        }
     }
 
     /// Preflight requests carry no signature, so CORS comes before authentication; the headers that keep uploaded bytes
     /// from running as a page come outermost, on errors too.
     pub(crate) fn router(&self, options: &Options) -> Router {
         let mut builder = S3ServiceBuilder::new(self.clone());
-        builder.set_auth(SimpleAuth::from_single(&*options.access_key_id, &*options.secret_access_key));
+        builder.set_auth(SimpleAuth::from_single(
+            &*options.access_key_id,
+            &*options.secret_access_key,
+        ));
         let protocol = builder.build();
         let service = tower::service_fn(move |request| answer(protocol.clone(), request));
         let headers = ServiceBuilder::new()
-            .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, SANDBOX))
-            .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
+            .layer(SetResponseHeaderLayer::overriding(
+                header::CONTENT_SECURITY_POLICY,
+                SANDBOX,
+            ))
+            .layer(SetResponseHeaderLayer::overriding(
+                header::X_CONTENT_TYPE_OPTIONS,
+                NOSNIFF,
+            ))
             .layer(cors());
         Router::new().fallback_service(headers.service(service))
     }
 }
 
 fn cors() -> CorsLayer {
-    let exposed = [header::ETAG, header::CONTENT_RANGE, header::CONTENT_LENGTH, header::ACCEPT_RANGES];
+    let exposed = [
+        header::ETAG,
+        header::CONTENT_RANGE,
+        header::CONTENT_LENGTH,
+        header::ACCEPT_RANGES,
+    ];
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(exposed.into_iter().chain([HeaderName::from_static("x-amz-request-id")]).collect::<Vec<_>>())
-        .max_age(Duration::from_secs(3600))
+        .expose_headers(
+            exposed
+                .into_iter()
+                .chain([HeaderName::from_static("x-amz-request-id")])
+                .collect::<Vec<_>>(),
+        )
+        .max_age(Duration::from_hours(1))
 }
 
 async fn answer(protocol: S3Service, request: Request<Body>) -> Result<Response, Infallible> {
@@ -91,17 +114,13 @@ fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
-fn done<T>(output: T) -> S3Result<S3Response<T>> {
-    Ok(S3Response::new(output))
-}
-
 #[async_trait::async_trait]
 impl s3s::S3 for S3 {
     async fn create_bucket(
         &self,
         request: S3Request<dto::CreateBucketInput>,
     ) -> S3Result<S3Response<dto::CreateBucketOutput>> {
-        done(buckets::create(self, request.input).await?)
+        Ok(S3Response::new(buckets::create(self, request.input).await?))
     }
 
     async fn delete_bucket(
@@ -109,17 +128,26 @@ impl s3s::S3 for S3 {
         request: S3Request<dto::DeleteBucketInput>,
     ) -> S3Result<S3Response<dto::DeleteBucketOutput>> {
         buckets::delete(self, request.input).await?;
-        Ok(S3Response::with_status(dto::DeleteBucketOutput::default(), StatusCode::NO_CONTENT))
+        Ok(S3Response::with_status(
+            dto::DeleteBucketOutput::default(),
+            StatusCode::NO_CONTENT,
+        ))
     }
 
-    async fn head_bucket(&self, request: S3Request<dto::HeadBucketInput>) -> S3Result<S3Response<dto::HeadBucketOutput>> {
+    async fn head_bucket(
+        &self,
+        request: S3Request<dto::HeadBucketInput>,
+    ) -> S3Result<S3Response<dto::HeadBucketOutput>> {
         buckets::head(self, request.input.bucket).await?;
         let region = Some(self.region.to_string());
-        done(dto::HeadBucketOutput { bucket_region: region, ..Default::default() })
+        Ok(S3Response::new(dto::HeadBucketOutput {
+            bucket_region: region,
+            ..Default::default()
+        }))
     }
 
     async fn list_buckets(&self, _: S3Request<dto::ListBucketsInput>) -> S3Result<S3Response<dto::ListBucketsOutput>> {
-        done(buckets::list(self).await?)
+        Ok(S3Response::new(buckets::list(self).await?))
     }
 
     async fn get_bucket_location(
@@ -129,7 +157,9 @@ impl s3s::S3 for S3 {
         buckets::head(self, request.input.bucket).await?;
         // The oldest region has the empty constraint.
         let constraint = (&*self.region != "us-east-1").then(|| self.region.to_string().into());
-        done(dto::GetBucketLocationOutput { location_constraint: constraint })
+        Ok(S3Response::new(dto::GetBucketLocationOutput {
+            location_constraint: constraint,
+        }))
     }
 
     async fn put_bucket_notification_configuration(
@@ -137,14 +167,14 @@ impl s3s::S3 for S3 {
         request: S3Request<dto::PutBucketNotificationConfigurationInput>,
     ) -> S3Result<S3Response<dto::PutBucketNotificationConfigurationOutput>> {
         notifications::put(self, request.input).await?;
-        done(dto::PutBucketNotificationConfigurationOutput::default())
+        Ok(S3Response::new(dto::PutBucketNotificationConfigurationOutput::default()))
     }
 
     async fn get_bucket_notification_configuration(
         &self,
         request: S3Request<dto::GetBucketNotificationConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetBucketNotificationConfigurationOutput>> {
-        done(notifications::get(self, request.input.bucket).await?)
+        Ok(S3Response::new(notifications::get(self, request.input.bucket).await?))
     }
 
     async fn put_bucket_cors(
@@ -152,14 +182,14 @@ impl s3s::S3 for S3 {
         request: S3Request<dto::PutBucketCorsInput>,
     ) -> S3Result<S3Response<dto::PutBucketCorsOutput>> {
         buckets::put_cors(self, request.input).await?;
-        done(dto::PutBucketCorsOutput::default())
+        Ok(S3Response::new(dto::PutBucketCorsOutput::default()))
     }
 
     async fn get_bucket_cors(
         &self,
         request: S3Request<dto::GetBucketCorsInput>,
     ) -> S3Result<S3Response<dto::GetBucketCorsOutput>> {
-        done(buckets::cors(self, request.input.bucket).await?)
+        Ok(S3Response::new(buckets::cors(self, request.input.bucket).await?))
     }
 
     async fn delete_bucket_cors(
@@ -167,23 +197,32 @@ impl s3s::S3 for S3 {
         request: S3Request<dto::DeleteBucketCorsInput>,
     ) -> S3Result<S3Response<dto::DeleteBucketCorsOutput>> {
         buckets::delete_cors(self, request.input.bucket).await?;
-        Ok(S3Response::with_status(dto::DeleteBucketCorsOutput::default(), StatusCode::NO_CONTENT))
+        Ok(S3Response::with_status(
+            dto::DeleteBucketCorsOutput::default(),
+            StatusCode::NO_CONTENT,
+        ))
     }
 
     async fn put_object(&self, request: S3Request<dto::PutObjectInput>) -> S3Result<S3Response<dto::PutObjectOutput>> {
-        done(objects::put(self, request).await?)
+        Ok(S3Response::new(objects::put(self, request).await?))
     }
 
     async fn get_object(&self, request: S3Request<dto::GetObjectInput>) -> S3Result<S3Response<dto::GetObjectOutput>> {
-        done(objects::read(self, request.input).await?)
+        Ok(S3Response::new(objects::read(self, request.input).await?))
     }
 
-    async fn head_object(&self, request: S3Request<dto::HeadObjectInput>) -> S3Result<S3Response<dto::HeadObjectOutput>> {
-        done(objects::head(self, request.input).await?)
+    async fn head_object(
+        &self,
+        request: S3Request<dto::HeadObjectInput>,
+    ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
+        Ok(S3Response::new(objects::head(self, request.input).await?))
     }
 
-    async fn copy_object(&self, request: S3Request<dto::CopyObjectInput>) -> S3Result<S3Response<dto::CopyObjectOutput>> {
-        done(objects::copy(self, request.input).await?)
+    async fn copy_object(
+        &self,
+        request: S3Request<dto::CopyObjectInput>,
+    ) -> S3Result<S3Response<dto::CopyObjectOutput>> {
+        Ok(S3Response::new(objects::copy(self, request.input).await?))
     }
 
     async fn delete_object(
@@ -198,50 +237,53 @@ impl s3s::S3 for S3 {
         &self,
         request: S3Request<dto::DeleteObjectsInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectsOutput>> {
-        done(objects::delete_many(self, request.input).await?)
+        Ok(S3Response::new(objects::delete_many(self, request.input).await?))
     }
 
     async fn list_objects(
         &self,
         request: S3Request<dto::ListObjectsInput>,
     ) -> S3Result<S3Response<dto::ListObjectsOutput>> {
-        done(listing::list_v1(self, request.input).await?)
+        Ok(S3Response::new(listing::list_v1(self, request.input).await?))
     }
 
     async fn list_objects_v2(
         &self,
         request: S3Request<dto::ListObjectsV2Input>,
     ) -> S3Result<S3Response<dto::ListObjectsV2Output>> {
-        done(listing::list_v2(self, request.input).await?)
+        Ok(S3Response::new(listing::list_v2(self, request.input).await?))
     }
 
     async fn create_multipart_upload(
         &self,
         request: S3Request<dto::CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::CreateMultipartUploadOutput>> {
-        done(multipart::create(self, request.input).await?)
+        Ok(S3Response::new(multipart::create(self, request.input).await?))
     }
 
-    async fn upload_part(&self, request: S3Request<dto::UploadPartInput>) -> S3Result<S3Response<dto::UploadPartOutput>> {
-        done(multipart::upload_part(self, request).await?)
+    async fn upload_part(
+        &self,
+        request: S3Request<dto::UploadPartInput>,
+    ) -> S3Result<S3Response<dto::UploadPartOutput>> {
+        Ok(S3Response::new(multipart::upload_part(self, request).await?))
     }
 
     async fn list_parts(&self, request: S3Request<dto::ListPartsInput>) -> S3Result<S3Response<dto::ListPartsOutput>> {
-        done(multipart::list_parts(self, request.input).await?)
+        Ok(S3Response::new(multipart::list_parts(self, request.input).await?))
     }
 
     async fn list_multipart_uploads(
         &self,
         request: S3Request<dto::ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<dto::ListMultipartUploadsOutput>> {
-        done(multipart::list_uploads(self, request.input).await?)
+        Ok(S3Response::new(multipart::list_uploads(self, request.input).await?))
     }
 
     async fn complete_multipart_upload(
         &self,
         request: S3Request<dto::CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
-        done(multipart::complete(self, request.input).await?)
+        Ok(S3Response::new(multipart::complete(self, request.input).await?))
     }
 
     async fn abort_multipart_upload(
@@ -249,6 +291,9 @@ impl s3s::S3 for S3 {
         request: S3Request<dto::AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::AbortMultipartUploadOutput>> {
         multipart::abort(self, request.input).await?;
-        Ok(S3Response::with_status(dto::AbortMultipartUploadOutput::default(), StatusCode::NO_CONTENT))
+        Ok(S3Response::with_status(
+            dto::AbortMultipartUploadOutput::default(),
+            StatusCode::NO_CONTENT,
+        ))
     }
 }

@@ -45,7 +45,9 @@ struct Arrived {
 fn find(connection: &Connection, id: &str, bucket: &str, key: &str) -> Result<Upload, Failure> {
     let sql = "SELECT description, algorithm FROM upload WHERE id = ?1 AND bucket = ?2 AND key = ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    let row = statement.query_row([id, bucket, key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let row = statement
+        .query_row([id, bucket, key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
     let (description, algorithm): (String, Option<String>) =
         row.ok_or_else(|| s3_error!(NoSuchUpload, "The specified upload does not exist."))?;
     Ok(Upload {
@@ -57,7 +59,10 @@ fn find(connection: &Connection, id: &str, bucket: &str, key: &str) -> Result<Up
 pub(crate) async fn create(s3: &S3, input: CreateMultipartUploadInput) -> Result<CreateMultipartUploadOutput, Failure> {
     let id = Uuid::new_v4().simple().to_string();
     let description = serde_json::to_string(&description!(input))?;
-    let algorithm = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str().to_owned());
+    let algorithm = input
+        .checksum_algorithm
+        .as_ref()
+        .map(|algorithm| algorithm.as_str().to_owned());
     let output = CreateMultipartUploadOutput {
         bucket: Some(input.bucket.clone()),
         key: Some(input.key.clone()),
@@ -69,8 +74,12 @@ pub(crate) async fn create(s3: &S3, input: CreateMultipartUploadInput) -> Result
     s3.store
         .write(move |unit| {
             buckets::check(unit, &input.bucket)?;
-            let sql = "INSERT INTO upload (id, bucket, key, created, description, algorithm) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            unit.execute(sql, params![id, input.bucket, input.key, unit.now, description, algorithm])?;
+            let sql =
+                "INSERT INTO upload (id, bucket, key, created, description, algorithm) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            unit.execute(
+                sql,
+                params![id, input.bucket, input.key, unit.now, description, algorithm],
+            )?;
             Ok::<_, Failure>(())
         })
         .await?;
@@ -78,17 +87,36 @@ pub(crate) async fn create(s3: &S3, input: CreateMultipartUploadInput) -> Result
 }
 
 pub(crate) async fn upload_part(s3: &S3, mut request: S3Request<UploadPartInput>) -> Result<UploadPartOutput, Failure> {
-    let claims = Claims::of(&request, request.input.content_length, request.input.content_md5.as_ref());
+    let claims = Claims::of(
+        &request,
+        request.input.content_length,
+        request.input.content_md5.as_ref(),
+    );
     let body = request.input.body.take();
-    let UploadPartInput { bucket, key, upload_id, part_number, .. } = request.input;
+    let UploadPartInput {
+        bucket,
+        key,
+        upload_id,
+        part_number,
+        ..
+    } = request.input;
     if !(1..=MOST_PARTS).contains(&part_number) {
-        return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive").into());
+        return Err(s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and 10000, inclusive"
+        )
+        .into());
     }
     let (id, b, k) = (upload_id.clone(), bucket.clone(), key.clone());
-    s3.store.read(move |connection| find(connection, &id, &b, &k).map(drop)).await?;
+    s3.store
+        .read(move |connection| find(connection, &id, &b, &k).map(drop))
+        .await?;
 
     let received = receive(&s3.blobs, body, claims).await?;
-    let mut output = UploadPartOutput { e_tag: Some(ETag::Strong(received.etag.clone())), ..Default::default() };
+    let mut output = UploadPartOutput {
+        e_tag: Some(ETag::Strong(received.etag.clone())),
+        ..Default::default()
+    };
     fill_checksums!(output, received.checksums);
     s3.store
         .write(move |unit| {
@@ -112,8 +140,9 @@ fn replace_part(unit: &Unit<'_>, upload: &str, number: i32, part: &Arrived) -> R
     let replace = "INSERT OR REPLACE INTO part (upload, number, blob, size, etag, modified, checksums)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let checksums = serde_json::to_string(&part.checksums)?;
-    unit.prepare_cached(replace)?
-        .execute(params![upload, number, part.blob, part.size, part.etag, unit.now, checksums])?;
+    unit.prepare_cached(replace)?.execute(params![
+        upload, number, part.blob, part.size, part.etag, unit.now, checksums
+    ])?;
     Ok(())
 }
 
@@ -121,8 +150,19 @@ pub(crate) async fn complete(
     s3: &S3,
     input: CompleteMultipartUploadInput,
 ) -> Result<CompleteMultipartUploadOutput, Failure> {
-    let CompleteMultipartUploadInput { bucket, key, upload_id, if_match, if_none_match, multipart_upload, .. } = input;
-    let conditions = WriteConditions { if_match, if_none_match };
+    let CompleteMultipartUploadInput {
+        bucket,
+        key,
+        upload_id,
+        if_match,
+        if_none_match,
+        multipart_upload,
+        ..
+    } = input;
+    let conditions = WriteConditions {
+        if_match,
+        if_none_match,
+    };
     let listed = multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     let (b, k) = (bucket.clone(), key.clone());
     let object = s3.store.write(move |unit| {
@@ -146,12 +186,21 @@ pub(crate) async fn complete(
 }
 
 fn arrived(unit: &Unit<'_>, upload: &str) -> Result<HashMap<i32, Arrived>, Failure> {
-    let mut statement = unit.prepare_cached("SELECT number, blob, size, etag, checksums FROM part WHERE upload = ?1")?;
+    let mut statement =
+        unit.prepare_cached("SELECT number, blob, size, etag, checksums FROM part WHERE upload = ?1")?;
     let mut rows = statement.query([upload])?;
     let mut parts = HashMap::new();
     while let Some(row) = rows.next()? {
         let checksums = serde_json::from_str(&row.get::<_, String>(4)?)?;
-        parts.insert(row.get(0)?, Arrived { blob: row.get(1)?, size: row.get(2)?, etag: row.get(3)?, checksums });
+        parts.insert(
+            row.get(0)?,
+            Arrived {
+                blob: row.get(1)?,
+                size: row.get(2)?,
+                etag: row.get(3)?,
+                checksums,
+            },
+        );
     }
     Ok(parts)
 }
@@ -199,13 +248,22 @@ fn assemble(bucket: String, key: String, upload: Upload, parts: Vec<&Arrived>) -
         description: upload.description,
         checksums: algorithm.map(composite).unwrap_or_default(),
         event: "ObjectCreated:CompleteMultipartUpload",
-        pieces: parts.into_iter().map(|part| Piece { blob: part.blob.clone(), size: part.size }).collect(),
+        pieces: parts
+            .into_iter()
+            .map(|part| Piece {
+                blob: part.blob.clone(),
+                size: part.size,
+            })
+            .collect(),
     }
 }
 
 /// Drops the upload and its parts; the sweep spares those blobs that an object has taken over.
 fn forget(unit: &Unit<'_>, upload: &str) -> Result<(), Failure> {
-    unit.execute("INSERT OR IGNORE INTO unlinked SELECT blob FROM part WHERE upload = ?1", [upload])?;
+    unit.execute(
+        "INSERT OR IGNORE INTO unlinked SELECT blob FROM part WHERE upload = ?1",
+        [upload],
+    )?;
     unit.execute("DELETE FROM part WHERE upload = ?1", [upload])?;
     unit.execute("DELETE FROM upload WHERE id = ?1", [upload])?;
     Ok(())
@@ -222,7 +280,9 @@ pub(crate) async fn abort(s3: &S3, input: AbortMultipartUploadInput) -> Result<(
 
 pub(crate) fn abort_all(unit: &Unit<'_>, bucket: &str) -> Result<(), Failure> {
     let mut statement = unit.prepare("SELECT id FROM upload WHERE bucket = ?1")?;
-    let ids = statement.query_map([bucket], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    let ids = statement
+        .query_map([bucket], |row| row.get(0))?
+        .collect::<Result<Vec<String>, _>>()?;
     ids.iter().try_for_each(|id| forget(unit, id))
 }
 

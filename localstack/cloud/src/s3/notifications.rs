@@ -7,7 +7,8 @@ use chrono::{DateTime, SecondsFormat};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use s3s::dto::{
-    FilterRuleName, GetBucketNotificationConfigurationOutput, PutBucketNotificationConfigurationInput, QueueConfiguration,
+    FilterRuleName, GetBucketNotificationConfigurationOutput, PutBucketNotificationConfigurationInput,
+    QueueConfiguration,
 };
 use s3s::s3_error;
 use serde::{Deserialize, Serialize};
@@ -31,13 +32,20 @@ pub(crate) struct Rule {
 
 impl Rule {
     fn filters(&self) -> impl Iterator<Item = (&str, &str)> {
-        let key = self.configuration.filter.as_ref().and_then(|filter| filter.key.as_ref());
+        let key = self
+            .configuration
+            .filter
+            .as_ref()
+            .and_then(|filter| filter.key.as_ref());
         let rules = key.and_then(|key| key.filter_rules.as_ref()).into_iter().flatten();
         rules.filter_map(|rule| Some((rule.name.as_ref()?.as_str(), rule.value.as_deref()?)))
     }
 
     fn matches(&self, key: &str, event: &str) -> bool {
-        self.configuration.events.iter().any(|pattern| event_matches(pattern.as_ref(), event))
+        self.configuration
+            .events
+            .iter()
+            .any(|pattern| event_matches(pattern.as_ref(), event))
             && self.filters().all(|(name, value)| match name {
                 name if name.eq_ignore_ascii_case(FilterRuleName::PREFIX) => key.starts_with(value),
                 name if name.eq_ignore_ascii_case(FilterRuleName::SUFFIX) => key.ends_with(value),
@@ -47,7 +55,11 @@ impl Rule {
 
     fn queue_name(&self) -> Option<&str> {
         let arn = &self.configuration.queue_arn;
-        if arn.starts_with(MINIO_WEBHOOK) { None } else { arn.rsplit(':').next() }
+        if arn.starts_with(MINIO_WEBHOOK) {
+            None
+        } else {
+            arn.rsplit(':').next()
+        }
     }
 }
 
@@ -91,14 +103,18 @@ fn send(unit: &mut Unit<'_>, queue: &str, body: String) -> Result<(), Failure> {
         tracing::warn!(queue, "a bucket's notifications go to a queue that does not exist");
         return Ok(());
     };
-    enqueue(unit, &queue, NewMessage::plain(body))?;
+    enqueue(unit, &queue, &NewMessage::plain(body))?;
     Ok(())
 }
 
 pub(crate) async fn put(s3: &S3, input: PutBucketNotificationConfigurationInput) -> Result<(), Failure> {
     let configuration = input.notification_configuration;
-    if configuration.topic_configurations.is_some_and(|topics| !topics.is_empty())
-        || configuration.lambda_function_configurations.is_some_and(|functions| !functions.is_empty())
+    if configuration
+        .topic_configurations
+        .is_some_and(|topics| !topics.is_empty())
+        || configuration
+            .lambda_function_configurations
+            .is_some_and(|functions| !functions.is_empty())
     {
         return Err(s3_error!(NotImplemented, "Only queues can be notified.").into());
     }
@@ -107,12 +123,18 @@ pub(crate) async fn put(s3: &S3, input: PutBucketNotificationConfigurationInput)
     s3.store
         .write(move |unit| {
             super::buckets::check(unit, &bucket)?;
-            let rules = queues.into_iter().map(|queue| rule(unit, queue, &region)).collect::<Result<Vec<_>, _>>()?;
+            let rules = queues
+                .into_iter()
+                .map(|queue| rule(unit, queue, &region))
+                .collect::<Result<Vec<_>, _>>()?;
             for name in rules.iter().filter_map(Rule::queue_name) {
                 send(unit, name, serde_json::to_string(&TestEvent::about(&bucket, unit.now))?)?;
             }
             let rules = serde_json::to_string(&rules)?;
-            unit.execute("UPDATE bucket SET notifications = ?2 WHERE name = ?1", params![bucket, rules])?;
+            unit.execute(
+                "UPDATE bucket SET notifications = ?2 WHERE name = ?1",
+                params![bucket, rules],
+            )?;
             Ok(())
         })
         .await
@@ -121,11 +143,18 @@ pub(crate) async fn put(s3: &S3, input: PutBucketNotificationConfigurationInput)
 /// Refuses a queue that does not exist.
 fn rule(unit: &Unit<'_>, mut configuration: QueueConfiguration, region: &str) -> Result<Rule, Failure> {
     configuration.id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
-    let rule = Rule { configuration, region: region.to_owned() };
+    let rule = Rule {
+        configuration,
+        region: region.to_owned(),
+    };
     if let Some(name) = rule.queue_name()
         && queues::find(unit, name)?.is_none()
     {
-        return Err(s3_error!(InvalidArgument, "Unable to validate the following destination configurations").into());
+        return Err(s3_error!(
+            InvalidArgument,
+            "Unable to validate the following destination configurations"
+        )
+        .into());
     }
     Ok(rule)
 }
@@ -133,14 +162,25 @@ fn rule(unit: &Unit<'_>, mut configuration: QueueConfiguration, region: &str) ->
 pub(crate) async fn get(s3: &S3, bucket: String) -> Result<GetBucketNotificationConfigurationOutput, Failure> {
     let rules = s3.store.read(move |connection| rules(connection, &bucket)).await?;
     let queues = rules.into_iter().map(|rule| rule.configuration).collect();
-    Ok(GetBucketNotificationConfigurationOutput { queue_configurations: Some(queues), ..Default::default() })
+    Ok(GetBucketNotificationConfigurationOutput {
+        queue_configurations: Some(queues),
+        ..Default::default()
+    })
 }
 
 fn rfc3339(millis: i64) -> String {
-    DateTime::from_timestamp_millis(millis).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
+    DateTime::from_timestamp_millis(millis)
+        .unwrap_or_default()
+        .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*')
+    .remove(b'/')
+    .remove(b' ');
 
 /// As AWS does: form-encoded, but with the slashes left alone.
 fn encode_key(key: &str) -> String {
@@ -181,7 +221,9 @@ struct Notification<'a> {
 
 impl<'a> Notification<'a> {
     fn about(new: &'a NewObject, id: i64, now: i64, rule: &'a Rule) -> Notification<'a> {
-        Notification { records: [Record::about(new, id, now, rule)] }
+        Notification {
+            records: [Record::about(new, id, now, rule)],
+        }
     }
 }
 
@@ -279,8 +321,13 @@ impl<'a> Record<'a> {
             event_time: rfc3339(now),
             event_name: new.event.to_owned(),
             user_identity: owner(),
-            request_parameters: RequestParameters { source_ip_address: "127.0.0.1" },
-            response_elements: ResponseElements { request_id: format!("{id:016X}"), id_2: "toktik" },
+            request_parameters: RequestParameters {
+                source_ip_address: "127.0.0.1",
+            },
+            response_elements: ResponseElements {
+                request_id: format!("{id:016X}"),
+                id_2: "toktik",
+            },
             s3: Entity {
                 s3_schema_version: "1.0",
                 configuration_id: rule.configuration.id.as_deref().unwrap_or_default(),

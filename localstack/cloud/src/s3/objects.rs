@@ -43,7 +43,7 @@ pub(crate) struct Description {
     pub(crate) metadata: Option<HashMap<String, String>>,
 }
 
-/// The inputs of PutObject, CopyObject and CreateMultipartUpload name these fields alike but share no type.
+/// The inputs of `PutObject`, `CopyObject` and `CreateMultipartUpload` name these fields alike but share no type.
 macro_rules! description {
     ($input:expr) => {
         $crate::s3::objects::Description {
@@ -59,7 +59,7 @@ macro_rules! description {
 }
 pub(crate) use description;
 
-/// The headers that GetObject and HeadObject answer alike.
+/// The headers that `GetObject` and `HeadObject` answer alike.
 macro_rules! describe {
     ($output:expr, $object:expr) => {{
         let description = $object.description;
@@ -130,7 +130,12 @@ fn get(connection: &Connection, bucket: &str, key: &str) -> Result<Object, Failu
 
 fn pieces(connection: &Connection, object: i64) -> Result<Vec<Piece>, Failure> {
     let mut statement = connection.prepare_cached("SELECT blob, size FROM piece WHERE object = ?1 ORDER BY ordinal")?;
-    let rows = statement.query_map([object], |row| Ok(Piece { blob: row.get(0)?, size: row.get(1)? }))?;
+    let rows = statement.query_map([object], |row| {
+        Ok(Piece {
+            blob: row.get(0)?,
+            size: row.get(1)?,
+        })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -153,10 +158,17 @@ fn insert(unit: &Unit<'_>, new: &NewObject) -> Result<i64, Failure> {
     let sql = "INSERT INTO object (bucket, key, size, etag, modified, description, checksums)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     unit.prepare_cached(sql)?.execute(params![
-        new.bucket, new.key, new.size(), new.etag, unit.now, description, checksums
+        new.bucket,
+        new.key,
+        new.size(),
+        new.etag,
+        unit.now,
+        description,
+        checksums
     ])?;
     let id = unit.last_insert_rowid();
-    let mut statement = unit.prepare_cached("INSERT INTO piece (object, ordinal, blob, size) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut statement =
+        unit.prepare_cached("INSERT INTO piece (object, ordinal, blob, size) VALUES (?1, ?2, ?3, ?4)")?;
     for (ordinal, piece) in new.pieces.iter().enumerate() {
         statement.execute(params![id, ordinal, piece.blob, piece.size])?;
     }
@@ -165,25 +177,46 @@ fn insert(unit: &Unit<'_>, new: &NewObject) -> Result<i64, Failure> {
 
 /// The blobs may still belong to a copy; the sweep finds out.
 fn unlink(unit: &Unit<'_>, object: i64) -> Result<(), Failure> {
-    unit.prepare_cached("INSERT OR IGNORE INTO unlinked SELECT blob FROM piece WHERE object = ?1")?.execute([object])?;
-    unit.prepare_cached("DELETE FROM piece WHERE object = ?1")?.execute([object])?;
-    unit.prepare_cached("DELETE FROM object WHERE id = ?1")?.execute([object])?;
+    unit.prepare_cached("INSERT OR IGNORE INTO unlinked SELECT blob FROM piece WHERE object = ?1")?
+        .execute([object])?;
+    unit.prepare_cached("DELETE FROM piece WHERE object = ?1")?
+        .execute([object])?;
+    unit.prepare_cached("DELETE FROM object WHERE id = ?1")?
+        .execute([object])?;
     Ok(())
 }
 
 pub(crate) async fn put(s3: &S3, mut request: S3Request<PutObjectInput>) -> Result<PutObjectOutput, Failure> {
-    let claims = Claims::of(&request, request.input.content_length, request.input.content_md5.as_ref());
+    let claims = Claims::of(
+        &request,
+        request.input.content_length,
+        request.input.content_md5.as_ref(),
+    );
     let body = request.input.body.take();
     let input = request.input;
-    let conditions = WriteConditions { if_match: input.if_match.clone(), if_none_match: input.if_none_match.clone() };
+    let conditions = WriteConditions {
+        if_match: input.if_match.clone(),
+        if_none_match: input.if_none_match.clone(),
+    };
     refuse_early(s3, &input.bucket, &input.key, conditions.clone()).await?;
 
     let received = receive(&s3.blobs, body, claims).await?;
-    let mut output = PutObjectOutput { e_tag: Some(ETag::Strong(received.etag.clone())), ..Default::default() };
+    let mut output = PutObjectOutput {
+        e_tag: Some(ETag::Strong(received.etag.clone())),
+        ..Default::default()
+    };
     fill_checksums!(output, received.checksums);
-    let Received { draft, size, etag, checksums } = received;
+    let Received {
+        draft,
+        size,
+        etag,
+        checksums,
+    } = received;
     let new = NewObject {
-        pieces: vec![Piece { blob: draft.id.clone(), size }],
+        pieces: vec![Piece {
+            blob: draft.id.clone(),
+            size,
+        }],
         etag,
         description: description!(input),
         checksums,
@@ -222,7 +255,10 @@ pub(crate) async fn head(s3: &S3, input: HeadObjectInput) -> Result<HeadObjectOu
         if_modified_since: input.if_modified_since,
         if_unmodified_since: input.if_unmodified_since,
     };
-    let object = s3.store.read(move |connection| get(connection, &input.bucket, &input.key)).await?;
+    let object = s3
+        .store
+        .read(move |connection| get(connection, &input.bucket, &input.key))
+        .await?;
     conditions.check(&object)?;
     let selection = Selection::of(&object, input.range)?;
     let mut output = HeadObjectOutput {
@@ -292,10 +328,18 @@ impl Selection {
     fn of(object: &Object, range: Option<s3s::dto::Range>) -> Result<Selection, Failure> {
         let size = object.size;
         let Some(range) = range else {
-            return Ok(Selection { range: 0..size, size, asked_for: false });
+            return Ok(Selection {
+                range: 0..size,
+                size,
+                asked_for: false,
+            });
         };
         let range = range.check(size).map_err(s3s::S3Error::from)?;
-        Ok(Selection { range, size, asked_for: true })
+        Ok(Selection {
+            range,
+            size,
+            asked_for: true,
+        })
     }
 
     fn length(&self) -> u64 {
@@ -308,7 +352,8 @@ impl Selection {
 
     fn content_range(&self) -> Option<String> {
         let last = self.range.end.saturating_sub(1);
-        self.asked_for.then(|| format!("bytes {}-{last}/{}", self.range.start, self.size))
+        self.asked_for
+            .then(|| format!("bytes {}-{last}/{}", self.range.start, self.size))
     }
 
     fn cut(&self, pieces: &[Piece]) -> Vec<(BlobId, Range<u64>)> {
@@ -333,7 +378,9 @@ fn body(s3: &S3, cuts: Vec<(BlobId, Range<u64>)>, pinned: Pinned) -> StreamingBl
         let blobs = blobs.clone();
         Box::pin(async move { blobs.read(&blob, range).await })
     });
-    let bytes = files.map_ok(|file| ReaderStream::with_capacity(file, READ_BUFFER)).try_flatten();
+    let bytes = files
+        .map_ok(|file| ReaderStream::with_capacity(file, READ_BUFFER))
+        .try_flatten();
     // The closure owns the pin for as long as the body exists.
     StreamingBlob::wrap(bytes.inspect_ok(move |_| {
         let _ = &pinned;
@@ -341,11 +388,19 @@ fn body(s3: &S3, cuts: Vec<(BlobId, Range<u64>)>, pinned: Pinned) -> StreamingBl
 }
 
 pub(crate) async fn copy(s3: &S3, input: CopyObjectInput) -> Result<CopyObjectOutput, Failure> {
-    let CopySource::Bucket { bucket, key, version_id: None } = &input.copy_source else {
+    let CopySource::Bucket {
+        bucket,
+        key,
+        version_id: None,
+    } = &input.copy_source
+    else {
         return Err(s3_error!(NotImplemented, "Only a bucket's current objects can be copied.").into());
     };
     let (from_bucket, from_key) = (bucket.to_string(), key.to_string());
-    let replace = input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
+    let replace = input
+        .metadata_directive
+        .as_ref()
+        .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
     let replacement = replace.then(|| description!(input));
     let source_conditions = ReadConditions {
         if_match: input.copy_source_if_match,
@@ -356,7 +411,9 @@ pub(crate) async fn copy(s3: &S3, input: CopyObjectInput) -> Result<CopyObjectOu
     let result = s3.store.write(move |unit| {
         let source = get(unit, &from_bucket, &from_key)?;
         // To a copy, "not modified" is a failed condition.
-        source_conditions.check(&source).map_err(|_| s3_error!(PreconditionFailed))?;
+        source_conditions
+            .check(&source)
+            .map_err(|_| s3_error!(PreconditionFailed))?;
         let copy = NewObject {
             bucket: input.bucket,
             key: input.key,
@@ -369,7 +426,10 @@ pub(crate) async fn copy(s3: &S3, input: CopyObjectInput) -> Result<CopyObjectOu
         let modified = link(unit, &copy, &WriteConditions::default())?;
         Ok::<_, Failure>(copy_result(copy, modified))
     });
-    Ok(CopyObjectOutput { copy_object_result: Some(result.await?), ..Default::default() })
+    Ok(CopyObjectOutput {
+        copy_object_result: Some(result.await?),
+        ..Default::default()
+    })
 }
 
 fn copy_result(copy: NewObject, modified: i64) -> CopyObjectResult {
@@ -383,7 +443,10 @@ fn copy_result(copy: NewObject, modified: i64) -> CopyObjectResult {
 }
 
 pub(crate) async fn delete(s3: &S3, input: DeleteObjectInput) -> Result<DeleteObjectOutput, Failure> {
-    let conditions = WriteConditions { if_match: input.if_match, if_none_match: None };
+    let conditions = WriteConditions {
+        if_match: input.if_match,
+        if_none_match: None,
+    };
     s3.store
         .write(move |unit| {
             buckets::check(unit, &input.bucket)?;
@@ -410,6 +473,12 @@ pub(crate) async fn delete_many(s3: &S3, input: DeleteObjectsInput) -> Result<De
         }
         Ok::<_, Failure>(keys)
     });
-    let deleted = deleted.await?.into_iter().map(|key| DeletedObject { key: Some(key), ..Default::default() });
-    Ok(DeleteObjectsOutput { deleted: (!quiet).then(|| deleted.collect()), ..Default::default() })
+    let deleted = deleted.await?.into_iter().map(|key| DeletedObject {
+        key: Some(key),
+        ..Default::default()
+    });
+    Ok(DeleteObjectsOutput {
+        deleted: (!quiet).then(|| deleted.collect()),
+        ..Default::default()
+    })
 }

@@ -41,11 +41,19 @@ impl Claims {
 
     /// Trailers can be read only after the body.
     fn check(&self, received: &Received) -> Result<(), Failure> {
-        if self.length.is_some_and(|length| u64::try_from(length) != Ok(received.size)) {
+        if self
+            .length
+            .is_some_and(|length| u64::try_from(length) != Ok(received.size))
+        {
             return Err(s3_error!(IncompleteBody).into());
         }
-        let in_trailers = self.trailers.as_ref().and_then(|trailers| trailers.read(Checksums::claimed));
-        if !received.checksums.bear_out(&self.checksums) || !received.checksums.bear_out(&in_trailers.unwrap_or_default()) {
+        let in_trailers = self
+            .trailers
+            .as_ref()
+            .and_then(|trailers| trailers.read(Checksums::claimed));
+        if !received.checksums.bear_out(&self.checksums)
+            || !received.checksums.bear_out(&in_trailers.unwrap_or_default())
+        {
             return Err(s3_error!(BadDigest, "The checksum you specified did not match what we received.").into());
         }
         self.check_md5(&received.etag)
@@ -58,7 +66,11 @@ impl Claims {
         let digest = BASE64.decode(claim).ok().filter(|digest| digest.len() == 16);
         let digest = digest.ok_or_else(|| s3_error!(InvalidDigest))?;
         if hex::encode(digest) != etag {
-            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received.").into());
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified did not match what we received."
+            )
+            .into());
         }
         Ok(())
     }
@@ -78,7 +90,12 @@ pub(crate) async fn receive(blobs: &Blobs, body: Option<StreamingBlob>, claims: 
     }
     let draft = file.finish().await?;
     let checksums = Checksums::from(checksums.finalize());
-    let received = Received { draft, size, etag: hex::encode(md5.finalize()), checksums };
+    let received = Received {
+        draft,
+        size,
+        etag: hex::encode(md5.finalize()),
+        checksums,
+    };
     claims.check(&received)?;
     Ok(received)
 }

@@ -6,6 +6,8 @@ use super::failure::Failure;
 use crate::blobs::{BlobId, Blobs};
 use crate::store::Store;
 
+const AT_ONCE: usize = 500;
+
 /// What no object and no part needs. A blob in this state is never linked again: copies refer to blobs of objects.
 const UNREFERENCED: &str = "SELECT blob FROM unlinked
     WHERE NOT EXISTS (SELECT 1 FROM piece WHERE piece.blob = unlinked.blob)
@@ -13,6 +15,17 @@ const UNREFERENCED: &str = "SELECT blob FROM unlinked
 
 /// Removes unlinked blobs except those being read; returns how many files are gone.
 pub(crate) async fn unlinked_blobs(store: &Store, blobs: &Blobs) -> Result<usize, Failure> {
+    let mut total = 0;
+    loop {
+        match some_unlinked_blobs(store, blobs).await? {
+            0 => return Ok(total),
+            removed => total += removed,
+        }
+    }
+}
+
+/// Few enough that writers do not wait long.
+async fn some_unlinked_blobs(store: &Store, blobs: &Blobs) -> Result<usize, Failure> {
     let candidates = store.read(unreferenced).await?;
     if candidates.is_empty() {
         return Ok(0);
@@ -38,7 +51,7 @@ pub(crate) async fn unlinked_blobs(store: &Store, blobs: &Blobs) -> Result<usize
 }
 
 fn unreferenced(connection: &Connection) -> Result<Vec<BlobId>, Failure> {
-    let mut statement = connection.prepare_cached(UNREFERENCED)?;
+    let mut statement = connection.prepare_cached(&format!("{UNREFERENCED} LIMIT {AT_ONCE}"))?;
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 

@@ -1,27 +1,23 @@
-//! Messages: sending, receiving, deleting, and their visibility.
+//! Messages: sending, deleting, and changing their visibility.
 //!
 //! A receipt handle is the message's row and how often it had been received: once somebody else has received it, the
 //! handle deletes nothing.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::params;
 use s3s::crypto::{Checksum as _, Md5};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::error::Error;
-use super::queues::{self, Attributes, DELAY, MAXIMUM_SIZE, Queue, RETENTION, VISIBILITY_TIMEOUT, WAIT};
+use super::queues::{self, Attributes, DELAY, MAXIMUM_SIZE, Queue, RETENTION};
 use super::{Empty, Sqs};
-use crate::ACCOUNT;
-use crate::clock::millis;
 use crate::store::{Bell, Unit};
 
 const LARGEST_BATCH: usize = 10;
 const LARGEST_BATCH_BYTES: usize = 1 << 20;
-const TRACE_HEADER: &str = "AWSTraceHeader";
+pub(super) const TRACE_HEADER: &str = "AWSTraceHeader";
 
 /// A message attribute, kept as the client wrote it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,7 +31,7 @@ pub(crate) struct MessageAttribute {
     binary_value: Option<String>,
 }
 
-type MessageAttributes = BTreeMap<String, MessageAttribute>;
+pub(super) type MessageAttributes = BTreeMap<String, MessageAttribute>;
 
 /// What goes into a queue.
 #[derive(Default)]
@@ -49,12 +45,19 @@ pub(crate) struct NewMessage {
 
 impl NewMessage {
     pub(crate) fn plain(body: String) -> NewMessage {
-        NewMessage { body, ..Default::default() }
+        NewMessage {
+            body,
+            ..Default::default()
+        }
     }
 
     fn size(&self) -> usize {
         let attribute = |(name, value): (&String, &MessageAttribute)| {
-            let text = value.string_value.as_ref().or(value.binary_value.as_ref()).map_or(0, String::len);
+            let text = value
+                .string_value
+                .as_ref()
+                .or(value.binary_value.as_ref())
+                .map_or(0, String::len);
             name.len() + value.data_type.len() + text
         };
         self.body.len() + self.attributes.iter().map(attribute).sum::<usize>()
@@ -63,20 +66,25 @@ impl NewMessage {
     fn check(&self, queue: &Attributes) -> Result<(), Error> {
         let most = queue.number(MAXIMUM_SIZE);
         if i64::try_from(self.size()).unwrap_or(i64::MAX) > most {
-            return Err(Error::InvalidParameterValue(format!("One or more parameters are invalid. Reason: Message must be shorter than {most} bytes.")));
+            return Err(Error::InvalidParameterValue(format!(
+                "One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."
+            )));
         }
         if self.body.is_empty() {
-            return Err(Error::InvalidParameterValue("The message body must not be empty.".to_owned()));
+            return Err(Error::InvalidParameterValue(
+                "The message body must not be empty.".to_owned(),
+            ));
         }
         check_range("DelaySeconds", self.delay, 0..=900)
     }
 }
 
-fn check_range(name: &str, value: Option<i64>, range: std::ops::RangeInclusive<i64>) -> Result<(), Error> {
+pub(super) fn check_range(name: &str, value: Option<i64>, range: std::ops::RangeInclusive<i64>) -> Result<(), Error> {
     match value {
         Some(value) if !range.contains(&value) => {
             let (least, most) = (range.start(), range.end());
-            let message = format!("Value {value} for parameter {name} is invalid. Reason: Must be between {least} and {most}.");
+            let message =
+                format!("Value {value} for parameter {name} is invalid. Reason: Must be between {least} and {most}.");
             Err(Error::InvalidParameterValue(message))
         }
         _ => Ok(()),
@@ -84,7 +92,7 @@ fn check_range(name: &str, value: Option<i64>, range: std::ops::RangeInclusive<i
 }
 
 /// Adds the message as part of a greater transaction; returns its id.
-pub(crate) fn enqueue(unit: &mut Unit<'_>, queue: &Queue, message: NewMessage) -> Result<String, rusqlite::Error> {
+pub(crate) fn enqueue(unit: &mut Unit<'_>, queue: &Queue, message: &NewMessage) -> Result<String, rusqlite::Error> {
     let id = Uuid::new_v4().to_string();
     let delay = message.delay.unwrap_or_else(|| queue.attributes.number(DELAY));
     let expires = unit.now + queue.attributes.number(RETENTION) * 1000;
@@ -94,7 +102,14 @@ pub(crate) fn enqueue(unit: &mut Unit<'_>, queue: &Queue, message: NewMessage) -
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let visible = unit.now + delay * 1000;
     unit.prepare_cached(sql)?.execute(params![
-        queue.id, id, message.body, attributes, message.trace, unit.now, visible, expires
+        queue.id,
+        id,
+        message.body,
+        attributes,
+        message.trace,
+        unit.now,
+        visible,
+        expires
     ])?;
     unit.ring(Bell::Queue(queue.id));
     Ok(id)
@@ -145,18 +160,21 @@ pub(crate) async fn send(sqs: &Sqs, request: SendMessage) -> Result<Sent, Error>
     sqs.store
         .write(move |unit| {
             let queue = queues::at(unit, &request.queue_url)?;
-            send_one(unit, &queue, request.entry.into())
+            send_one(unit, &queue, &request.entry.into())
         })
         .await
 }
 
-fn send_one(unit: &mut Unit<'_>, queue: &Queue, message: NewMessage) -> Result<Sent, Error> {
+fn send_one(unit: &mut Unit<'_>, queue: &Queue, message: &NewMessage) -> Result<Sent, Error> {
     message.check(&queue.attributes)?;
     let md5 = md5(&message.body);
-    Ok(Sent { message_id: enqueue(unit, queue, message)?, md5 })
+    Ok(Sent {
+        message_id: enqueue(unit, queue, message)?,
+        md5,
+    })
 }
 
-fn md5(body: &str) -> String {
+pub(super) fn md5(body: &str) -> String {
     hex::encode(Md5::checksum(body.as_bytes()))
 }
 
@@ -215,7 +233,10 @@ impl<T> Batch<T> {
         sqs.store
             .write(move |unit| {
                 let queue = queues::at(unit, &self.queue_url)?;
-                let mut result = BatchResult { successful: Vec::new(), failed: Vec::new() };
+                let mut result = BatchResult {
+                    successful: Vec::new(),
+                    failed: Vec::new(),
+                };
                 for Identified { id, what } in self.entries {
                     match one(unit, &queue, what) {
                         Ok(what) => result.successful.push(Identified { id, what }),
@@ -230,7 +251,11 @@ impl<T> Batch<T> {
 }
 
 fn entry_failure(id: String, error: &Error) -> Identified<EntryFailure> {
-    let what = EntryFailure { sender_fault: true, code: error.query_code(), message: error.public_message() };
+    let what = EntryFailure {
+        sender_fault: true,
+        code: error.query_code(),
+        message: error.public_message(),
+    };
     Identified { id, what }
 }
 
@@ -239,222 +264,14 @@ pub(crate) async fn send_batch(sqs: &Sqs, batch: Batch<Entry>) -> Result<BatchRe
     if size > LARGEST_BATCH_BYTES {
         return Err(Error::BatchRequestTooLong(LARGEST_BATCH_BYTES));
     }
-    batch.run(sqs, |unit, queue, entry| send_one(unit, queue, entry.into())).await
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ReceiveMessage {
-    queue_url: String,
-    #[serde(default)]
-    max_number_of_messages: Option<i64>,
-    #[serde(default)]
-    visibility_timeout: Option<i64>,
-    #[serde(default)]
-    wait_time_seconds: Option<i64>,
-    #[serde(flatten)]
-    wanted: Wanted,
-}
-
-/// What to tell about a message beside its body.
-#[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Wanted {
-    /// The older name of the next.
-    #[serde(default)]
-    attribute_names: Option<Vec<String>>,
-    #[serde(default)]
-    message_system_attribute_names: Option<Vec<String>>,
-    #[serde(default)]
-    message_attribute_names: Option<Vec<String>>,
-}
-
-impl Wanted {
-    fn includes(&self, system_attribute: &str) -> bool {
-        let names = self.attribute_names.iter().chain(&self.message_system_attribute_names).flatten();
-        names.into_iter().any(|name| name == "All" || name == system_attribute)
-    }
-
-    fn includes_attribute(&self, attribute: &str) -> bool {
-        let matches = |name: &String| match name.strip_suffix(".*") {
-            Some(prefix) => attribute.starts_with(prefix),
-            None => name == "All" || name == attribute,
-        };
-        self.message_attribute_names.iter().flatten().any(matches)
-    }
-}
-
-impl ReceiveMessage {
-    fn check(&self) -> Result<(), Error> {
-        check_range("MaxNumberOfMessages", self.max_number_of_messages, 1..=10)?;
-        check_range("VisibilityTimeout", self.visibility_timeout, 0..=43_200)?;
-        check_range("WaitTimeSeconds", self.wait_time_seconds, 0..=20)
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct Received {
-    #[serde(rename = "Messages", skip_serializing_if = "Vec::is_empty")]
-    messages: Vec<Message>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Message {
-    message_id: String,
-    receipt_handle: String,
-    #[serde(rename = "MD5OfBody")]
-    md5: String,
-    body: String,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    attributes: BTreeMap<&'static str, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    message_attributes: MessageAttributes,
-}
-
-/// Waits for messages without holding anything: it looks with a reader, and takes a write transaction only when there is
-/// something to take.
-pub(crate) async fn receive(sqs: &Sqs, request: ReceiveMessage) -> Result<Received, Error> {
-    request.check()?;
-    let began = Instant::now();
-    let mut outlook = Outlook::of(sqs, &request).await?;
-    let deadline = began + outlook.wait(&request);
-    let bell = sqs.store.bells().of(Bell::Queue(outlook.queue.id));
-    loop {
-        let rung = bell.notified();
-        tokio::pin!(rung);
-        // Before looking, so that a message sent in between is not slept over.
-        rung.as_mut().enable();
-        outlook = Outlook::of(sqs, &request).await?;
-        if outlook.has_message() {
-            let received = take(sqs, &request).await?;
-            if !received.messages.is_empty() {
-                return Ok(received);
-            }
-        }
-        if Instant::now() >= deadline {
-            return Ok(Received { messages: Vec::new() });
-        }
-        let _ = tokio::time::timeout_at(outlook.next_look().min(deadline), rung).await;
-    }
-}
-
-/// When the queue will have a message if nothing else happens.
-struct Outlook {
-    queue: Queue,
-    now: i64,
-    next: Option<i64>,
-}
-
-impl Outlook {
-    async fn of(sqs: &Sqs, request: &ReceiveMessage) -> Result<Outlook, Error> {
-        let (now, url) = (sqs.store.now(), request.queue_url.clone());
-        sqs.store
-            .read(move |connection| {
-                let queue = queues::at(connection, &url)?;
-                let next = next_visible(connection, queue.id, now)?;
-                Ok(Outlook { queue, now, next })
-            })
-            .await
-    }
-
-    fn wait(&self, request: &ReceiveMessage) -> Duration {
-        let seconds = request.wait_time_seconds.unwrap_or_else(|| self.queue.attributes.number(WAIT));
-        Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
-    }
-
-    fn has_message(&self) -> bool {
-        self.next.is_some_and(|next| next <= self.now)
-    }
-
-    /// At least a moment away: a message that another receiver has just taken is not looked for in a circle.
-    fn next_look(&self) -> Instant {
-        let rest = self.next.map_or(i64::MAX, |next| next - self.now).clamp(1, millis(Duration::from_secs(60)));
-        Instant::now() + Duration::from_millis(u64::try_from(rest).unwrap_or_default())
-    }
-}
-
-fn next_visible(connection: &Connection, queue: i64, now: i64) -> Result<Option<i64>, rusqlite::Error> {
-    let sql = "SELECT visible FROM message WHERE queue = ?1 AND expires > ?2 ORDER BY visible LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![queue, now])?;
-    rows.next()?.map(|row| row.get(0)).transpose()
-}
-
-/// One transaction: moves what was received too often to the dead-letter queue and hands out the rest.
-async fn take(sqs: &Sqs, request: &ReceiveMessage) -> Result<Received, Error> {
-    let (url, wanted, region) = (request.queue_url.clone(), request.wanted.clone(), sqs.region.clone());
-    let (limit, timeout) = (request.max_number_of_messages.unwrap_or(1), request.visibility_timeout);
-    sqs.store
-        .write(move |unit| {
-            let queue = queues::at(unit, &url)?;
-            redrive(unit, &queue, &region)?;
-            let timeout = timeout.unwrap_or_else(|| queue.attributes.number(VISIBILITY_TIMEOUT));
-            hand_out(unit, &queue, limit, timeout, &wanted)
-        })
+    batch
+        .run(sqs, |unit, queue, entry| send_one(unit, queue, &entry.into()))
         .await
 }
 
-fn redrive(unit: &mut Unit<'_>, queue: &Queue, region: &str) -> Result<(), Error> {
-    let Some(policy) = queue.attributes.redrive() else {
-        return Ok(());
-    };
-    let Some(dead_letters) = queues::find(unit, policy.dead_letter_queue())? else {
-        return Ok(());
-    };
-    let sql = "UPDATE message SET queue = ?2, visible = ?3, receives = 0, first_received = NULL, source = ?5
-               WHERE queue = ?1 AND visible <= ?3 AND receives >= ?4";
-    let source = queues::arn(region, &queue.name);
-    let moved = unit
-        .prepare_cached(sql)?
-        .execute(params![queue.id, dead_letters.id, unit.now, policy.max_receives(), source])?;
-    if moved > 0 {
-        unit.ring(Bell::Queue(dead_letters.id));
-    }
-    Ok(())
-}
-
-fn hand_out(unit: &Unit<'_>, queue: &Queue, limit: i64, timeout: i64, wanted: &Wanted) -> Result<Received, Error> {
-    let sql = "UPDATE message SET visible = ?3, receives = receives + 1, first_received = coalesce(first_received, ?2)
-               WHERE id IN (SELECT id FROM message WHERE queue = ?1 AND visible <= ?2 AND expires > ?2
-                            ORDER BY visible, id LIMIT ?4)
-               RETURNING id, message_id, body, attributes, trace, sent, receives, first_received, source";
-    let mut statement = unit.prepare_cached(sql)?;
-    let mut rows = statement.query(params![queue.id, unit.now, unit.now + timeout * 1000, limit])?;
-    let mut messages = Vec::new();
-    while let Some(row) = rows.next()? {
-        messages.push(message(row, wanted)?);
-    }
-    Ok(Received { messages })
-}
-
-fn message(row: &Row<'_>, wanted: &Wanted) -> Result<Message, Error> {
-    let receives: i64 = row.get("receives")?;
-    let body: String = row.get("body")?;
-    let mut message_attributes: MessageAttributes = serde_json::from_str(&row.get::<_, String>("attributes")?)?;
-    message_attributes.retain(|name, _| wanted.includes_attribute(name));
-    let known = [
-        ("SenderId", Some(ACCOUNT.to_owned())),
-        ("SentTimestamp", Some(row.get::<_, i64>("sent")?.to_string())),
-        ("ApproximateReceiveCount", Some(receives.to_string())),
-        ("ApproximateFirstReceiveTimestamp", row.get::<_, Option<i64>>("first_received")?.map(|at| at.to_string())),
-        (TRACE_HEADER, row.get("trace")?),
-        ("DeadLetterQueueSourceArn", row.get("source")?),
-    ];
-    let attributes = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    Ok(Message {
-        message_id: row.get("message_id")?,
-        receipt_handle: ReceiptHandle { id: row.get("id")?, receives }.to_string(),
-        md5: md5(&body),
-        body,
-        attributes: attributes.filter(|(name, _)| wanted.includes(name)).collect(),
-        message_attributes,
-    })
-}
-
-struct ReceiptHandle {
-    id: i64,
-    receives: i64,
+pub(super) struct ReceiptHandle {
+    pub(super) id: i64,
+    pub(super) receives: i64,
 }
 
 impl std::fmt::Display for ReceiptHandle {
@@ -469,7 +286,9 @@ impl std::str::FromStr for ReceiptHandle {
     fn from_str(handle: &str) -> Result<Self, Error> {
         let parse = |(id, receives): (&str, &str)| Some((id.parse().ok()?, receives.parse().ok()?));
         let parsed = handle.split_once('-').and_then(parse);
-        parsed.map(|(id, receives)| ReceiptHandle { id, receives }).ok_or(Error::ReceiptHandleIsInvalid)
+        parsed
+            .map(|(id, receives)| ReceiptHandle { id, receives })
+            .ok_or(Error::ReceiptHandleIsInvalid)
     }
 }
 
@@ -497,7 +316,9 @@ pub(crate) async fn delete(sqs: &Sqs, request: DeleteMessage) -> Result<Empty, E
 }
 
 pub(crate) async fn delete_batch(sqs: &Sqs, batch: Batch<Receipt>) -> Result<BatchResult<Empty>, Error> {
-    batch.run(sqs, |unit, queue, receipt| delete_one(unit, queue, &receipt)).await
+    batch
+        .run(sqs, |unit, queue, receipt| delete_one(unit, queue, &receipt))
+        .await
 }
 
 /// That nothing is left to delete is a success, as on AWS.
@@ -534,7 +355,9 @@ pub(crate) async fn change_visibility(sqs: &Sqs, request: ChangeVisibility) -> R
 }
 
 pub(crate) async fn change_visibility_batch(sqs: &Sqs, batch: Batch<Visibility>) -> Result<BatchResult<Empty>, Error> {
-    batch.run(sqs, |unit, queue, visibility| change_one(unit, queue, &visibility)).await
+    batch
+        .run(sqs, |unit, queue, visibility| change_one(unit, queue, &visibility))
+        .await
 }
 
 fn change_one(unit: &mut Unit<'_>, queue: &Queue, visibility: &Visibility) -> Result<Empty, Error> {
@@ -543,7 +366,8 @@ fn change_one(unit: &mut Unit<'_>, queue: &Queue, visibility: &Visibility) -> Re
     let visible = unit.now + visibility.visibility_timeout * 1000;
     let sql = "UPDATE message SET visible = ?4 WHERE id = ?1 AND queue = ?2 AND receives = ?3 AND visible > ?5";
     let changed =
-        unit.prepare_cached(sql)?.execute(params![handle.id, queue.id, handle.receives, visible, unit.now])?;
+        unit.prepare_cached(sql)?
+            .execute(params![handle.id, queue.id, handle.receives, visible, unit.now])?;
     if changed == 0 {
         return Err(Error::MessageNotInflight);
     }
@@ -552,6 +376,12 @@ fn change_one(unit: &mut Unit<'_>, queue: &Queue, visibility: &Visibility) -> Re
 }
 
 /// Removes what its queue has kept long enough; returns how many messages are gone.
+/// Ends the visibility timeout of every message that was received: whoever received it is known to be gone.
+pub(crate) async fn release_in_flight(sqs: &Sqs) -> Result<usize, Error> {
+    let sql = "UPDATE message SET visible = ?1 WHERE visible > ?1 AND receives > 0";
+    sqs.store.write(|unit| Ok(unit.execute(sql, [unit.now])?)).await
+}
+
 pub(crate) async fn sweep(sqs: &Sqs) -> Result<usize, Error> {
     let now = sqs.store.now();
     let expired = sqs.store.read(move |connection| {
@@ -561,5 +391,7 @@ pub(crate) async fn sweep(sqs: &Sqs) -> Result<usize, Error> {
     if !expired.await? {
         return Ok(0);
     }
-    sqs.store.write(|unit| Ok(unit.execute("DELETE FROM message WHERE expires <= ?1", [unit.now])?)).await
+    sqs.store
+        .write(|unit| Ok(unit.execute("DELETE FROM message WHERE expires <= ?1", [unit.now])?))
+        .await
 }

@@ -5,6 +5,7 @@
 mod error;
 pub(crate) mod messages;
 pub(crate) mod queues;
+mod receive;
 
 use std::sync::Arc;
 
@@ -44,12 +45,19 @@ struct Fault<'a> {
 
 impl Sqs {
     pub(crate) fn new(store: Store, region: &str) -> Sqs {
-        Sqs { store, region: region.into(), base: format!("http://{SQS_HOST}").into() }
+        Sqs {
+            store,
+            region: region.into(),
+            base: format!("http://{SQS_HOST}").into(),
+        }
     }
 
     pub(crate) fn router(&self) -> Router {
         let limit = DefaultBodyLimit::max(LARGEST_REQUEST);
-        Router::new().fallback(post(handle)).layer(limit).with_state(self.clone())
+        Router::new()
+            .fallback(post(handle))
+            .layer(limit)
+            .with_state(self.clone())
     }
 
     fn url(&self, queue: &str) -> String {
@@ -71,7 +79,7 @@ impl Sqs {
             "GetQueueAttributes" => write(&queues::attributes(self, read(body)?).await?),
             "SendMessage" => write(&messages::send(self, read(body)?).await?),
             "SendMessageBatch" => write(&messages::send_batch(self, read(body)?).await?),
-            "ReceiveMessage" => write(&messages::receive(self, read(body)?).await?),
+            "ReceiveMessage" => write(&receive::receive(self, read(body)?).await?),
             "DeleteMessage" => write(&messages::delete(self, read(body)?).await?),
             "DeleteMessageBatch" => write(&messages::delete_batch(self, read(body)?).await?),
             "ChangeMessageVisibility" => write(&messages::change_visibility(self, read(body)?).await?),
@@ -107,6 +115,9 @@ fn refusal(error: &Error) -> Response {
         ("x-amzn-query-error", format!("{};{fault}", error.query_code())),
     ];
     let shape = format!("com.amazonaws.sqs#{}", error.shape());
-    let body = axum::Json(Fault { shape: &shape, message: error.public_message() });
+    let body = axum::Json(Fault {
+        shape: &shape,
+        message: error.public_message(),
+    });
     (error.status(), headers, body).into_response()
 }

@@ -37,12 +37,20 @@ pub(crate) const WAIT: &str = "ReceiveMessageWaitTimeSeconds";
 pub(crate) const MAXIMUM_SIZE: &str = "MaximumMessageSize";
 const REDRIVE: &str = "RedrivePolicy";
 /// Accepted and given back, without effect here.
-const IGNORED: [&str; 5] =
-    ["Policy", "RedriveAllowPolicy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled"];
+const IGNORED: [&str; 5] = [
+    "Policy",
+    "RedriveAllowPolicy",
+    "KmsMasterKeyId",
+    "KmsDataKeyReusePeriodSeconds",
+    "SqsManagedSseEnabled",
+];
 
 impl Attributes {
     pub(crate) fn number(&self, name: &str) -> i64 {
-        let default = NUMBERS.iter().find(|number| number.0 == name).map_or(0, |number| number.1);
+        let default = NUMBERS
+            .iter()
+            .find(|number| number.0 == name)
+            .map_or(0, |number| number.1);
         self.0.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
     }
 
@@ -59,7 +67,10 @@ impl Attributes {
                 None => return Err(Error::InvalidAttributeName(name.clone())),
             };
             if !valid {
-                return Err(Error::InvalidAttributeValue { name: name.clone(), value: value.clone() });
+                return Err(Error::InvalidAttributeValue {
+                    name: name.clone(),
+                    value: value.clone(),
+                });
             }
         }
         Ok(())
@@ -67,9 +78,19 @@ impl Attributes {
 
     /// The first attribute that `others` wants to be different.
     fn difference(&self, others: &Attributes) -> Option<String> {
-        let default = |name: &str| NUMBERS.iter().find(|number| number.0 == name).map(|number| number.1.to_string());
-        let differs = |name: &str, value: &String| self.0.get(name).cloned().or_else(|| default(name)).as_ref() != Some(value);
-        others.0.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| name.clone())
+        let default = |name: &str| {
+            NUMBERS
+                .iter()
+                .find(|number| number.0 == name)
+                .map(|number| number.1.to_string())
+        };
+        let differs =
+            |name: &str, value: &String| self.0.get(name).cloned().or_else(|| default(name)).as_ref() != Some(value);
+        others
+            .0
+            .iter()
+            .find(|(name, value)| differs(name, value))
+            .map(|(name, _)| name.clone())
     }
 }
 
@@ -103,7 +124,8 @@ impl Redrive {
 }
 
 pub(crate) fn find(connection: &Connection, name: &str) -> Result<Option<Queue>, rusqlite::Error> {
-    let mut statement = connection.prepare_cached("SELECT id, name, attributes, created, modified FROM queue WHERE name = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT id, name, attributes, created, modified FROM queue WHERE name = ?1")?;
     statement
         .query_row([name], |row| {
             Ok(Queue {
@@ -146,7 +168,10 @@ pub(crate) async fn create(sqs: &Sqs, request: CreateQueue) -> Result<QueueUrl, 
     sqs.store
         .write(move |unit| {
             if let Some(queue) = find(unit, &name)? {
-                return queue.attributes.difference(&wanted).map_or(Ok(()), |name| Err(Error::QueueNameExists(name)));
+                return queue
+                    .attributes
+                    .difference(&wanted)
+                    .map_or(Ok(()), |name| Err(Error::QueueNameExists(name)));
             }
             check_redrive(unit, &wanted)?;
             let sql = "INSERT INTO queue (name, attributes, created, modified) VALUES (?1, ?2, ?3, ?3)";
@@ -171,7 +196,9 @@ fn check_redrive(unit: &Unit<'_>, attributes: &Attributes) -> Result<(), Error> 
         return Ok(());
     };
     if find(unit, redrive.dead_letter_queue())?.is_none() {
-        return Err(Error::InvalidParameterValue("The dead-letter queue does not exist.".to_owned()));
+        return Err(Error::InvalidParameterValue(
+            "The dead-letter queue does not exist.".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -184,9 +211,14 @@ pub(crate) struct GetQueueUrl {
 
 pub(crate) async fn url(sqs: &Sqs, request: GetQueueUrl) -> Result<QueueUrl, Error> {
     let name = request.queue_name;
-    let queue = sqs.store.read(move |connection| find(connection, &name).map_err(Error::from)).await?;
+    let queue = sqs
+        .store
+        .read(move |connection| find(connection, &name).map_err(Error::from))
+        .await?;
     let queue = queue.ok_or(Error::NonExistentQueue)?;
-    Ok(QueueUrl { queue_url: sqs.url(&queue.name) })
+    Ok(QueueUrl {
+        queue_url: sqs.url(&queue.name),
+    })
 }
 
 #[derive(Deserialize)]
@@ -211,7 +243,10 @@ pub(crate) struct QueueUrls {
 /// The token is the last name of the page before.
 pub(crate) async fn list(sqs: &Sqs, request: ListQueues) -> Result<QueueUrls, Error> {
     let limit = request.max_results.unwrap_or(1000).clamp(1, 1000);
-    let (prefix, after) = (request.queue_name_prefix.unwrap_or_default(), request.next_token.unwrap_or_default());
+    let (prefix, after) = (
+        request.queue_name_prefix.unwrap_or_default(),
+        request.next_token.unwrap_or_default(),
+    );
     let names = sqs.store.read(move |connection| {
         let sql = "SELECT name FROM queue WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT ?3";
         let mut statement = connection.prepare(sql)?;
@@ -326,15 +361,25 @@ impl Counts {
                           count(*) FILTER (WHERE visible > ?2 AND receives = 0)
                    FROM message WHERE queue = ?1 AND expires > ?2";
         connection.query_row(sql, params![queue, now], |row| {
-            Ok(Counts { visible: row.get(0)?, in_flight: row.get(1)?, delayed: row.get(2)? })
+            Ok(Counts {
+                visible: row.get(0)?,
+                in_flight: row.get(1)?,
+                delayed: row.get(2)?,
+            })
         })
     }
 
     fn named(&self) -> [(String, String); 3] {
         [
             ("ApproximateNumberOfMessages".to_owned(), self.visible.to_string()),
-            ("ApproximateNumberOfMessagesNotVisible".to_owned(), self.in_flight.to_string()),
-            ("ApproximateNumberOfMessagesDelayed".to_owned(), self.delayed.to_string()),
+            (
+                "ApproximateNumberOfMessagesNotVisible".to_owned(),
+                self.in_flight.to_string(),
+            ),
+            (
+                "ApproximateNumberOfMessagesDelayed".to_owned(),
+                self.delayed.to_string(),
+            ),
         ]
     }
 }

@@ -7,7 +7,14 @@ async fn a_reopened_directory_has_everything() {
     let world = World::new().await;
     world.put("k", b"kept".to_vec()).await;
     let queue = world.queue("work").await;
-    world.sqs.send_message().queue_url(&queue).message_body("kept").send().await.unwrap();
+    world
+        .sqs
+        .send_message()
+        .queue_url(&queue)
+        .message_body("kept")
+        .send()
+        .await
+        .unwrap();
     let world = world.reopened().await;
     assert_eq!(world.get("k").await, b"kept");
     assert_eq!(world.receive(&queue).await[0].body(), Some("kept"));
@@ -18,7 +25,14 @@ async fn what_was_acknowledged_survives_without_a_clean_end() {
     let world = World::new().await;
     world.put("k", b"kept".to_vec()).await;
     let queue = world.queue("work").await;
-    world.sqs.send_message().queue_url(&queue).message_body("kept").send().await.unwrap();
+    world
+        .sqs
+        .send_message()
+        .queue_url(&queue)
+        .message_body("kept")
+        .send()
+        .await
+        .unwrap();
     let crashed = world.copied_while_running().await;
     assert_eq!(crashed.get("k").await, b"kept");
     assert_eq!(crashed.receive(&queue).await[0].body(), Some("kept"));
@@ -28,7 +42,10 @@ async fn what_was_acknowledged_survives_without_a_clean_end() {
 async fn a_directory_in_use_is_refused_with_the_reason() {
     let world = World::new().await;
     let error = Cloud::open(options(world.directory())).await.err().unwrap();
-    assert!(format!("{error:#}").contains("another process is using it"), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("another process is using it"),
+        "{error:#}"
+    );
     let world = world.reopened().await;
     assert!(world.s3.head_bucket().bucket(BUCKET).send().await.is_ok());
 }
@@ -61,7 +78,14 @@ async fn a_reader_keeps_the_bytes_it_began_to_read() {
 async fn a_closed_cloud_answers_with_errors() {
     let world = World::new().await;
     let queue = world.queue("work").await;
-    let waiting = tokio::spawn(world.sqs.receive_message().queue_url(&queue).wait_time_seconds(20).send());
+    let waiting = tokio::spawn(
+        world
+            .sqs
+            .receive_message()
+            .queue_url(&queue)
+            .wait_time_seconds(20)
+            .send(),
+    );
     world.cloud.clone().close().await;
     assert!(waiting.await.unwrap().is_err());
     assert!(world.s3.head_bucket().bucket(BUCKET).send().await.is_err());

@@ -1,8 +1,10 @@
 //! The embedded cloud as its clients see it: the official AWS SDKs, and raw HTTP where signatures or headers matter.
 
+#![allow(clippy::unwrap_used)]
+
 mod browser;
-mod dynamodb;
 mod durability;
+mod dynamodb;
 mod listing;
 mod multipart;
 mod notifications;

@@ -5,14 +5,31 @@ use crate::support::{BUCKET, World, code, status};
 const MIB: usize = 1 << 20;
 
 async fn begin(world: &World) -> String {
-    let created = world.s3.create_multipart_upload().bucket(BUCKET).key("k").content_type("video/mp4").send().await;
+    let created = world
+        .s3
+        .create_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .content_type("video/mp4")
+        .send()
+        .await;
     created.unwrap().upload_id.unwrap()
 }
 
 async fn upload(world: &World, id: &str, number: i32, body: Vec<u8>) -> CompletedPart {
-    let part = world.s3.upload_part().bucket(BUCKET).key("k").upload_id(id).part_number(number).body(body.into());
+    let part = world
+        .s3
+        .upload_part()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(id)
+        .part_number(number)
+        .body(body.into());
     let part = part.send().await.unwrap();
-    CompletedPart::builder().part_number(number).e_tag(part.e_tag.unwrap()).build()
+    CompletedPart::builder()
+        .part_number(number)
+        .e_tag(part.e_tag.unwrap())
+        .build()
 }
 
 fn complete(
@@ -20,8 +37,16 @@ fn complete(
     id: &str,
     parts: &[CompletedPart],
 ) -> aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder {
-    let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.to_vec())).build();
-    world.s3.complete_multipart_upload().bucket(BUCKET).key("k").upload_id(id).multipart_upload(parts)
+    let parts = CompletedMultipartUpload::builder()
+        .set_parts(Some(parts.to_vec()))
+        .build();
+    world
+        .s3
+        .complete_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(id)
+        .multipart_upload(parts)
 }
 
 #[tokio::test]
@@ -36,10 +61,21 @@ async fn parts_become_one_object_without_being_copied() {
 
     let whole = world.get("k").await;
     assert!(whole.len() == 5 * MIB + 1000 && whole[5 * MIB - 1] == 1 && whole[5 * MIB] == 2);
-    let across = world.s3.get_object().bucket(BUCKET).key("k").range("bytes=5242878-5242881").send().await.unwrap();
+    let across = world
+        .s3
+        .get_object()
+        .bucket(BUCKET)
+        .key("k")
+        .range("bytes=5242878-5242881")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(across.content_type(), Some("video/mp4"));
     assert_eq!(across.body.collect().await.unwrap().to_vec(), [1, 1, 2, 2]);
-    assert_eq!(code(&complete(&world, &id, &[]).send().await.unwrap_err()), "NoSuchUpload");
+    assert_eq!(
+        code(&complete(&world, &id, &[]).send().await.unwrap_err()),
+        "NoSuchUpload"
+    );
 }
 
 #[tokio::test]
@@ -52,12 +88,34 @@ async fn an_upload_resumes_from_what_has_arrived() {
     let second = upload(&world, &id, 2, vec![2; 20]).await;
     upload(&world, &id, 3, vec![3; 30]).await;
 
-    let page = world.s3.list_parts().bucket(BUCKET).key("k").upload_id(&id).max_parts(2).send().await.unwrap();
-    let sizes = |parts: &[aws_sdk_s3::types::Part]| parts.iter().map(|part| (part.part_number().unwrap(), part.size().unwrap())).collect::<Vec<_>>();
+    let page = world
+        .s3
+        .list_parts()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(&id)
+        .max_parts(2)
+        .send()
+        .await
+        .unwrap();
+    let sizes = |parts: &[aws_sdk_s3::types::Part]| {
+        parts
+            .iter()
+            .map(|part| (part.part_number().unwrap(), part.size().unwrap()))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(sizes(page.parts()), [(1, 5 << 20), (2, 20)]);
     assert_eq!(page.is_truncated(), Some(true));
     let marker = page.next_part_number_marker().unwrap();
-    let page = world.s3.list_parts().bucket(BUCKET).key("k").upload_id(&id).part_number_marker(marker).send().await;
+    let page = world
+        .s3
+        .list_parts()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(&id)
+        .part_number_marker(marker)
+        .send()
+        .await;
     assert_eq!(sizes(page.unwrap().parts()), [(3, 30)]);
 
     complete(&world, &id, &[first, second]).send().await.unwrap();
@@ -88,7 +146,11 @@ async fn completion_is_conditional() {
     let id = begin(&world).await;
     let part = upload(&world, &id, 1, vec![1; 100]).await;
     world.put("k", b"first".to_vec()).await;
-    let refused = complete(&world, &id, std::slice::from_ref(&part)).if_none_match("*").send().await.unwrap_err();
+    let refused = complete(&world, &id, std::slice::from_ref(&part))
+        .if_none_match("*")
+        .send()
+        .await
+        .unwrap_err();
     assert_eq!(status(&refused), 412);
     assert_eq!(world.get("k").await, b"first");
     complete(&world, &id, &[part]).send().await.unwrap();
@@ -102,7 +164,15 @@ async fn an_aborted_upload_is_gone() {
     upload(&world, &id, 1, vec![1; 100]).await;
     let abort = || world.s3.abort_multipart_upload().bucket(BUCKET).key("k").upload_id(&id);
     abort().send().await.unwrap();
-    assert!(abort().send().await.unwrap_err().as_service_error().unwrap().is_no_such_upload());
+    assert!(
+        abort()
+            .send()
+            .await
+            .unwrap_err()
+            .as_service_error()
+            .unwrap()
+            .is_no_such_upload()
+    );
     assert_eq!(world.cloud.sweep().await.unwrap().blobs, 1);
     assert_eq!(world.blobs(), 0);
 }
@@ -111,13 +181,30 @@ async fn an_aborted_upload_is_gone() {
 async fn uploads_in_progress_are_listed_page_by_page() {
     let world = World::new().await;
     for key in ["a/1", "b/1", "b/1", "b/2", "c/1"] {
-        world.s3.create_multipart_upload().bucket(BUCKET).key(key).send().await.unwrap();
+        world
+            .s3
+            .create_multipart_upload()
+            .bucket(BUCKET)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
     }
     let mut keys = Vec::new();
     let mut markers = (None, None);
     loop {
-        let page = world.s3.list_multipart_uploads().bucket(BUCKET).prefix("b/").max_uploads(1);
-        let page = page.set_key_marker(markers.0).set_upload_id_marker(markers.1).send().await.unwrap();
+        let page = world
+            .s3
+            .list_multipart_uploads()
+            .bucket(BUCKET)
+            .prefix("b/")
+            .max_uploads(1);
+        let page = page
+            .set_key_marker(markers.0)
+            .set_upload_id_marker(markers.1)
+            .send()
+            .await
+            .unwrap();
         keys.extend(page.uploads().iter().map(|upload| upload.key().unwrap().to_owned()));
         if page.is_truncated() != Some(true) {
             break;
@@ -130,12 +217,30 @@ async fn uploads_in_progress_are_listed_page_by_page() {
 #[tokio::test]
 async fn parts_checksums_make_up_the_objects() {
     let world = World::new().await;
-    let created = world.s3.create_multipart_upload().bucket(BUCKET).key("k").checksum_algorithm(ChecksumAlgorithm::Crc32);
+    let created = world
+        .s3
+        .create_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .checksum_algorithm(ChecksumAlgorithm::Crc32);
     let id = created.send().await.unwrap().upload_id.unwrap();
-    let part = world.s3.upload_part().bucket(BUCKET).key("k").upload_id(&id).part_number(1);
-    let part = part.checksum_algorithm(ChecksumAlgorithm::Crc32).body(b"abc".to_vec().into()).send().await.unwrap();
+    let part = world
+        .s3
+        .upload_part()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(&id)
+        .part_number(1);
+    let part = part
+        .checksum_algorithm(ChecksumAlgorithm::Crc32)
+        .body(b"abc".to_vec().into())
+        .send()
+        .await
+        .unwrap();
     let listed = CompletedPart::builder().part_number(1).e_tag(part.e_tag.unwrap());
-    let wrong = complete(&world, &id, &[listed.clone().checksum_crc32("AAAAAA==").build()]).send().await;
+    let wrong = complete(&world, &id, &[listed.clone().checksum_crc32("AAAAAA==").build()])
+        .send()
+        .await;
     assert_eq!(code(&wrong.unwrap_err()), "InvalidPart");
     let right = listed.set_checksum_crc32(part.checksum_crc32).build();
     let completed = complete(&world, &id, &[right]).send().await.unwrap();

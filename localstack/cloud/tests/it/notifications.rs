@@ -1,6 +1,6 @@
 use aws_sdk_s3::types::{
-    Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration,
-    S3KeyFilter,
+    CompletedMultipartUpload, CompletedPart, Event, FilterRule, FilterRuleName, NotificationConfiguration,
+    NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
 };
 use serde_json::Value;
 
@@ -11,8 +11,12 @@ const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:uploads";
 pub(crate) fn rule(arn: &str, prefix: &str) -> NotificationConfiguration {
     let prefix = FilterRule::builder().name(FilterRuleName::Prefix).value(prefix).build();
     let filter = NotificationConfigurationFilter::builder().key(S3KeyFilter::builder().filter_rules(prefix).build());
-    let queue = QueueConfiguration::builder().queue_arn(arn).events(Event::from("s3:ObjectCreated:*"));
-    NotificationConfiguration::builder().queue_configurations(queue.filter(filter.build()).build().unwrap()).build()
+    let queue = QueueConfiguration::builder()
+        .queue_arn(arn)
+        .events(Event::from("s3:ObjectCreated:*"));
+    NotificationConfiguration::builder()
+        .queue_configurations(queue.filter(filter.build()).build().unwrap())
+        .build()
 }
 
 /// A bucket that announces what arrives under `in/`, and the queue, which is empty.
@@ -29,7 +33,10 @@ async fn announced() -> (World, String) {
 
 async fn bodies(world: &World, queue: &str) -> Vec<Value> {
     let messages = world.receive(queue).await;
-    messages.iter().map(|message| serde_json::from_str(message.body().unwrap()).unwrap()).collect()
+    messages
+        .iter()
+        .map(|message| serde_json::from_str(message.body().unwrap()).unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -55,7 +62,14 @@ async fn only_what_the_rule_asks_for_is_announced() {
     let (world, queue) = announced().await;
     world.put("out/k", b"x".to_vec()).await;
     assert_eq!(bodies(&world, &queue).await.len(), 0);
-    world.s3.put_bucket_notification_configuration().bucket(BUCKET).notification_configuration(NotificationConfiguration::builder().build()).send().await.unwrap();
+    world
+        .s3
+        .put_bucket_notification_configuration()
+        .bucket(BUCKET)
+        .notification_configuration(NotificationConfiguration::builder().build())
+        .send()
+        .await
+        .unwrap();
     world.put("in/k", b"x".to_vec()).await;
     assert_eq!(bodies(&world, &queue).await.len(), 0);
 }
@@ -64,9 +78,21 @@ async fn only_what_the_rule_asks_for_is_announced() {
 async fn a_refused_write_announces_nothing() {
     let (world, queue) = announced().await;
     world.put("in/k", b"1".to_vec()).await;
-    let again = world.s3.put_object().bucket(BUCKET).key("in/k").if_none_match("*").body(b"2".to_vec().into());
+    let again = world
+        .s3
+        .put_object()
+        .bucket(BUCKET)
+        .key("in/k")
+        .if_none_match("*")
+        .body(b"2".to_vec().into());
     assert!(again.send().await.is_err());
-    let bad = world.s3.put_object().bucket(BUCKET).key("in/bad").checksum_crc32("AAAAAA==").body(b"2".to_vec().into());
+    let bad = world
+        .s3
+        .put_object()
+        .bucket(BUCKET)
+        .key("in/bad")
+        .checksum_crc32("AAAAAA==")
+        .body(b"2".to_vec().into());
     assert!(bad.send().await.is_err());
     assert_eq!(bodies(&world, &queue).await.len(), 1);
 }
@@ -78,18 +104,65 @@ async fn the_later_write_has_the_greater_sequencer() {
         world.put("in/k", b"x".to_vec()).await;
     }
     let messages = bodies(&world, &queue).await;
-    let sequencers: Vec<_> =
-        messages.iter().map(|body| body["Records"][0]["s3"]["object"]["sequencer"].as_str().unwrap()).collect();
-    assert!(sequencers.is_sorted() && sequencers.len() == 3 && sequencers[0] != sequencers[2], "{sequencers:?}");
+    let sequencers: Vec<_> = messages
+        .iter()
+        .map(|body| body["Records"][0]["s3"]["object"]["sequencer"].as_str().unwrap())
+        .collect();
+    assert!(
+        sequencers.is_sorted() && sequencers.len() == 3 && sequencers[0] != sequencers[2],
+        "{sequencers:?}"
+    );
 }
 
 #[tokio::test]
 async fn copies_and_completed_uploads_are_announced_too() {
     let (world, queue) = announced().await;
     world.put("k", b"x".to_vec()).await;
-    world.s3.copy_object().bucket(BUCKET).key("in/copy").copy_source("clips/k").send().await.unwrap();
+    world
+        .s3
+        .copy_object()
+        .bucket(BUCKET)
+        .key("in/copy")
+        .copy_source("clips/k")
+        .send()
+        .await
+        .unwrap();
+    let upload = world
+        .s3
+        .create_multipart_upload()
+        .bucket(BUCKET)
+        .key("in/parts")
+        .send()
+        .await
+        .unwrap();
+    let part = world
+        .s3
+        .upload_part()
+        .bucket(BUCKET)
+        .key("in/parts")
+        .part_number(1)
+        .body(b"12345".to_vec().into());
+    let part = part.set_upload_id(upload.upload_id.clone()).send().await.unwrap();
+    let part = CompletedPart::builder()
+        .part_number(1)
+        .e_tag(part.e_tag.unwrap())
+        .build();
+    let complete = world
+        .s3
+        .complete_multipart_upload()
+        .bucket(BUCKET)
+        .key("in/parts")
+        .set_upload_id(upload.upload_id);
+    let parts = CompletedMultipartUpload::builder().parts(part).build();
+    complete.multipart_upload(parts).send().await.unwrap();
+
     let messages = bodies(&world, &queue).await;
-    assert_eq!(messages[0]["Records"][0]["eventName"], "ObjectCreated:Copy");
+    let names: Vec<_> = messages
+        .iter()
+        .map(|body| body["Records"][0]["eventName"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload"]);
+    assert_eq!(messages[1]["Records"][0]["s3"]["object"]["size"], 5);
 }
 
 #[tokio::test]
@@ -98,9 +171,19 @@ async fn rule_and_message_survive_a_restart() {
     world.put("in/1", b"x".to_vec()).await;
     let world = world.reopened().await;
     world.put("in/2", b"x".to_vec()).await;
-    let keys: Vec<_> = bodies(&world, &queue).await.iter().map(|body| body["Records"][0]["s3"]["object"]["key"].clone()).collect();
+    let keys: Vec<_> = bodies(&world, &queue)
+        .await
+        .iter()
+        .map(|body| body["Records"][0]["s3"]["object"]["key"].clone())
+        .collect();
     assert_eq!(keys, ["in/1", "in/2"]);
-    let stored = world.s3.get_bucket_notification_configuration().bucket(BUCKET).send().await.unwrap();
+    let stored = world
+        .s3
+        .get_bucket_notification_configuration()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(stored.queue_configurations()[0].queue_arn(), ARN);
 }
 
@@ -108,6 +191,10 @@ async fn rule_and_message_survive_a_restart() {
 async fn a_queue_that_does_not_exist_is_refused() {
     let world = World::new().await;
     let put = world.s3.put_bucket_notification_configuration().bucket(BUCKET);
-    let refused = put.notification_configuration(rule(ARN, "in/")).send().await.unwrap_err();
+    let refused = put
+        .notification_configuration(rule(ARN, "in/"))
+        .send()
+        .await
+        .unwrap_err();
     assert_eq!(code(&refused), "InvalidArgument");
 }

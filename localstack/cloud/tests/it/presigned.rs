@@ -10,18 +10,31 @@ use tokio::sync::mpsc;
 
 use crate::support::{BUCKET, World, serve};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A URL that allows one upload of five bytes of video.
 async fn upload_url(world: &World, base: &str, signing: PresigningConfig) -> PresignedRequest {
-    let put = world.s3_at(base).put_object().bucket(BUCKET).key("in/clip").content_length(5);
-    put.content_type("video/mp4").if_none_match("*").presigned(signing).await.unwrap()
+    let put = world
+        .s3_at(base)
+        .put_object()
+        .bucket(BUCKET)
+        .key("in/clip")
+        .content_length(5);
+    put.content_type("video/mp4")
+        .if_none_match("*")
+        .presigned(signing)
+        .await
+        .unwrap()
 }
 
 fn upload(url: &PresignedRequest, content_type: &str, body: &'static str) -> RequestBuilder {
     let request = Client::new().put(url.uri()).body(body);
-    let others = url.headers().filter(|(name, _)| !["content-type", "content-length", "host"].contains(name));
-    others.fold(request, |request, (name, value)| request.header(name, value)).header("content-type", content_type)
+    let others = url
+        .headers()
+        .filter(|(name, _)| !["content-type", "content-length", "host"].contains(name));
+    others
+        .fold(request, |request, (name, value)| request.header(name, value))
+        .header("content-type", content_type)
 }
 
 async fn status_of(request: RequestBuilder) -> StatusCode {
@@ -34,14 +47,26 @@ async fn a_signed_upload_takes_exactly_what_was_signed_and_once() {
     let base = serve(world.cloud.s3()).await;
     let url = upload_url(&world, &base, PresigningConfig::expires_in(HOUR).unwrap()).await;
 
-    assert_eq!(status_of(upload(&url, "video/mp4", "too long")).await, StatusCode::FORBIDDEN);
-    assert_eq!(status_of(upload(&url, "video/mp4", "shrt")).await, StatusCode::FORBIDDEN);
-    assert_eq!(status_of(upload(&url, "text/html", "12345")).await, StatusCode::FORBIDDEN);
+    assert_eq!(
+        status_of(upload(&url, "video/mp4", "too long")).await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        status_of(upload(&url, "video/mp4", "shrt")).await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        status_of(upload(&url, "text/html", "12345")).await,
+        StatusCode::FORBIDDEN
+    );
     assert!(!world.exists("in/clip").await);
     assert_eq!(world.blobs(), 0);
 
     assert_eq!(status_of(upload(&url, "video/mp4", "12345")).await, StatusCode::OK);
-    assert_eq!(status_of(upload(&url, "video/mp4", "67890")).await, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(
+        status_of(upload(&url, "video/mp4", "67890")).await,
+        StatusCode::PRECONDITION_FAILED
+    );
     assert_eq!(world.get("in/clip").await, b"12345");
 }
 
@@ -51,12 +76,20 @@ async fn a_tampered_or_expired_url_is_worth_nothing() {
     let base = serve(world.cloud.s3()).await;
     let url = upload_url(&world, &base, PresigningConfig::expires_in(HOUR).unwrap()).await;
     let elsewhere = url.uri().replace("/in/clip", "/in/other");
-    let request = Client::new().put(elsewhere).header("content-type", "video/mp4").header("if-none-match", "*");
+    let request = Client::new()
+        .put(elsewhere)
+        .header("content-type", "video/mp4")
+        .header("if-none-match", "*");
     assert_eq!(status_of(request.body("12345")).await, StatusCode::FORBIDDEN);
 
-    let long_ago = PresigningConfig::builder().start_time(SystemTime::now() - 2 * HOUR).expires_in(HOUR);
+    let long_ago = PresigningConfig::builder()
+        .start_time(SystemTime::now() - 2 * HOUR)
+        .expires_in(HOUR);
     let url = upload_url(&world, &base, long_ago.build().unwrap()).await;
-    assert_eq!(status_of(upload(&url, "video/mp4", "12345")).await, StatusCode::FORBIDDEN);
+    assert_eq!(
+        status_of(upload(&url, "video/mp4", "12345")).await,
+        StatusCode::FORBIDDEN
+    );
     assert_eq!(world.blobs(), 0);
 }
 
@@ -77,9 +110,22 @@ async fn a_signed_link_reads() {
     let world = World::new().await;
     let base = serve(world.cloud.s3()).await;
     world.put("k", b"0123456789".to_vec()).await;
-    let get = world.s3_at(&base).get_object().bucket(BUCKET).key("k").response_content_type("video/mp4");
-    let url = get.presigned(PresigningConfig::expires_in(HOUR).unwrap()).await.unwrap();
-    let got = Client::new().get(url.uri()).header("range", "bytes=3-5").send().await.unwrap();
+    let get = world
+        .s3_at(&base)
+        .get_object()
+        .bucket(BUCKET)
+        .key("k")
+        .response_content_type("video/mp4");
+    let url = get
+        .presigned(PresigningConfig::expires_in(HOUR).unwrap())
+        .await
+        .unwrap();
+    let got = Client::new()
+        .get(url.uri())
+        .header("range", "bytes=3-5")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(got.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(got.headers()["content-type"], "video/mp4");
     assert_eq!(got.headers()["content-range"], "bytes 3-5/10");
@@ -90,11 +136,29 @@ async fn a_signed_link_reads() {
 async fn parts_are_uploaded_by_url() {
     let world = World::new().await;
     let base = serve(world.cloud.s3()).await;
-    let created = world.s3.create_multipart_upload().bucket(BUCKET).key("k").send().await.unwrap();
-    let part = world.s3_at(&base).upload_part().bucket(BUCKET).key("k").upload_id(created.upload_id().unwrap());
+    let created = world
+        .s3
+        .create_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .send()
+        .await
+        .unwrap();
+    let part = world
+        .s3_at(&base)
+        .upload_part()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(created.upload_id().unwrap());
     let url = part.part_number(1).content_length(5);
-    let url = url.presigned(PresigningConfig::expires_in(HOUR).unwrap()).await.unwrap();
-    assert_eq!(status_of(Client::new().put(url.uri()).body("123456")).await, StatusCode::FORBIDDEN);
+    let url = url
+        .presigned(PresigningConfig::expires_in(HOUR).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        status_of(Client::new().put(url.uri()).body("123456")).await,
+        StatusCode::FORBIDDEN
+    );
     let put = Client::new().put(url.uri()).body("12345").send().await.unwrap();
     assert_eq!(put.headers()["etag"], "\"827ccb0eea8a706c4c34a16891f84e7b\"");
 }
@@ -125,8 +189,16 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let world = World::new().await;
     let (router, mut gone) = observed(world.cloud.s3());
     let base = serve(router).await;
-    let put = world.s3_at(&base).put_object().bucket(BUCKET).key("k").content_length(1_000_000);
-    let url = put.presigned(PresigningConfig::expires_in(HOUR).unwrap()).await.unwrap();
+    let put = world
+        .s3_at(&base)
+        .put_object()
+        .bucket(BUCKET)
+        .key("k")
+        .content_length(1_000_000);
+    let url = put
+        .presigned(PresigningConfig::expires_in(HOUR).unwrap())
+        .await
+        .unwrap();
     let url = reqwest::Url::parse(url.uri()).unwrap();
 
     let host = format!("127.0.0.1:{}", url.port().unwrap());
@@ -134,7 +206,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let path = format!("{}?{}", url.path(), url.query().unwrap());
     let head = format!("PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000000\r\n\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
-    socket.write_all(&[7; 600_000]).await.unwrap();
+    socket.write_all(&vec![7; 600_000]).await.unwrap();
     drop(socket);
 
     gone.recv().await.unwrap();

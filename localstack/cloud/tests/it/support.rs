@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
 use tempfile::TempDir;
@@ -61,11 +62,21 @@ impl World {
     /// How many blob files there are.
     pub(crate) fn blobs(&self) -> usize {
         let shards = std::fs::read_dir(self.directory().join("blobs")).unwrap();
-        shards.map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count()).sum()
+        shards
+            .map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count())
+            .sum()
     }
 
     pub(crate) async fn put(&self, key: &str, body: impl Into<ByteStream>) -> String {
-        let put = self.s3.put_object().bucket(BUCKET).key(key).body(body.into()).send().await.unwrap();
+        let put = self
+            .s3
+            .put_object()
+            .bucket(BUCKET)
+            .key(key)
+            .body(body.into())
+            .send()
+            .await
+            .unwrap();
         put.e_tag.unwrap()
     }
 
@@ -77,13 +88,20 @@ impl World {
     pub(crate) async fn exists(&self, key: &str) -> bool {
         match self.s3.head_object().bucket(BUCKET).key(key).send().await {
             Ok(_) => true,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => false,
+            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => false,
             Err(error) => panic!("{error:?}"),
         }
     }
 
     pub(crate) async fn queue(&self, name: &str) -> String {
-        self.sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
+        self.sqs
+            .create_queue()
+            .queue_name(name)
+            .send()
+            .await
+            .unwrap()
+            .queue_url
+            .unwrap()
     }
 
     /// What a receiver gets at once, which becomes invisible for others.

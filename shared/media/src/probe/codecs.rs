@@ -108,6 +108,26 @@ const AUDIO: &[Row] = &[
     ("wmav2", &[]),
 ];
 
+/// Text and pictures beside the film, which are never shown, but which ffprobe opens; and pictures that are covers.
+const ASIDE: &[&str] = &[
+    "ass",
+    "bmp",
+    "cc_dec",
+    "dvbsub",
+    "dvdsub",
+    "libzvbi_teletextdec",
+    "mov_text",
+    "pgssub",
+    "ssa",
+    "srt",
+    "subrip",
+    "text",
+    "tiff",
+    "webp",
+    "webvtt",
+    "xsub",
+];
+
 pub(super) fn is_video(codec: &str) -> bool {
     VIDEO.iter().any(|(name, _)| *name == codec)
 }
@@ -118,12 +138,17 @@ pub(super) fn is_audio(codec: &str) -> bool {
 
 /// The value of ffmpeg's input option `-codec_whitelist`: these decoders and no others.
 pub fn decoder_whitelist() -> String {
-    let decoders: Vec<&str> = VIDEO.iter().chain(AUDIO).flat_map(decoders).collect();
+    let played = VIDEO.iter().chain(AUDIO).flat_map(decoders);
+    let decoders: Vec<&str> = played.chain(ASIDE.iter().copied()).collect();
     decoders.join(",")
 }
 
 fn decoders((codec, decoders): &Row) -> Vec<&'static str> {
-    if decoders.is_empty() { vec![codec] } else { decoders.to_vec() }
+    if decoders.is_empty() {
+        vec![codec]
+    } else {
+        decoders.to_vec()
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use toktik_events::{Rejection, RejectionCode};
 
 use super::listing::{Listing, Packet, Stream};
 use super::timing::{Declared, Timing, timing};
-use super::{ProbeError, codecs, corrupt, too_long};
+use super::{ProbeError, codecs, corrupt, too_long, unsupported};
 use crate::process::{Output, RunError};
 use crate::settings::GRACE;
 use crate::sniff::Container;
-use crate::source::{Audio, Source, Transfer, Video};
+use crate::source::{Audio, Fraction, Source, Transfer, Video};
 
 /// Pixels of the side.
 const SHORTEST: u32 = 16;
@@ -36,7 +36,10 @@ fn source(listing: &Listing, container: Container, max_duration: f64) -> Result<
     let stream = picture(listing)?;
     let timing = measured(listing, stream, container)?;
     if container.is_picture_format() && timing.frames == 1 {
-        return Err(Rejection::new(RejectionCode::NotAVideo, "This is a still picture, not a video."));
+        return Err(Rejection::new(
+            RejectionCode::NotAVideo,
+            "This is a still picture, not a video.",
+        ));
     }
     if max_duration > 0.0 && timing.duration > max_duration + GRACE {
         return Err(too_long(timing.duration, max_duration));
@@ -53,7 +56,9 @@ fn source(listing: &Listing, container: Container, max_duration: f64) -> Result<
 fn refuse_carriers(listing: &Listing, container: Container) -> Result<(), Rejection> {
     let carries = |stream: &Stream| stream.codec_type == "subtitle" && stream.codec_name.as_deref() != Some("xsub");
     if container == Container::Avi && listing.streams.iter().any(carries) {
-        return Err(forbidden("This AVI carries another file as subtitles; export it without subtitles."));
+        return Err(forbidden(
+            "This AVI carries another file as subtitles; export it without subtitles.",
+        ));
     }
     Ok(())
 }
@@ -78,7 +83,9 @@ fn picture(listing: &Listing) -> Result<&Stream, Rejection> {
         return Ok(stream);
     }
     match moving().next() {
-        Some(stream) => Err(unsupported(stream)),
+        Some(stream) => Err(unsupported(
+            stream.codec_name.as_deref().unwrap_or(&stream.codec_tag_string),
+        )),
         None if listing.streams.is_empty() => Err(corrupt()),
         None => Err(Rejection::new(
             RejectionCode::NoVideoStream,
@@ -87,21 +94,20 @@ fn picture(listing: &Listing) -> Result<&Stream, Rejection> {
     }
 }
 
-fn unsupported(stream: &Stream) -> Rejection {
-    let name = stream.codec_name.as_deref().unwrap_or(&stream.codec_tag_string);
-    let printable: String = name.chars().filter(char::is_ascii_graphic).take(32).collect();
-    let message = format!("The picture is coded as {printable}, which cannot be decoded here; H.264 always works.");
-    Rejection::new(RejectionCode::UnsupportedCodec, message)
-}
-
 fn measured(listing: &Listing, stream: &Stream, container: Container) -> Result<Timing, Rejection> {
-    let declared = Declared { real: stream.r_frame_rate, average: stream.avg_frame_rate };
+    let declared = Declared {
+        real: stream.r_frame_rate,
+        average: stream.avg_frame_rate,
+    };
     timing(packets_of(listing, stream), declared, container.may_jump()).ok_or_else(corrupt)
 }
 
 fn packets_of<'a>(listing: &'a Listing, stream: &Stream) -> impl Iterator<Item = &'a Packet> {
     let index = stream.index;
-    listing.packets.iter().filter(move |packet| packet.stream_index == index)
+    listing
+        .packets
+        .iter()
+        .filter(move |packet| packet.stream_index == index)
 }
 
 fn video(stream: &Stream, timing: &Timing) -> Result<Video, Rejection> {
@@ -136,7 +142,11 @@ fn displayed(stream: &Stream) -> Result<(u32, u32), Rejection> {
         return Err(corrupt());
     }
     let (width, height) = square(stream);
-    let (width, height) = if is_sideways(stream.rotation()) { (height, width) } else { (width, height) };
+    let (width, height) = if is_sideways(stream.rotation()) {
+        (height, width)
+    } else {
+        (width, height)
+    };
     if width.min(height) < SHORTEST || width.max(height) > LONGEST {
         return Err(out_of_range(width, height));
     }
@@ -145,7 +155,7 @@ fn displayed(stream: &Stream) -> Result<(u32, u32), Rejection> {
 
 /// Never smaller than the coded picture in either direction, so that no detail is lost before the ladder is chosen.
 fn square(stream: &Stream) -> (u32, u32) {
-    let ratio = stream.sample_aspect_ratio.map_or(1.0, |ratio| ratio.as_f64());
+    let ratio = stream.sample_aspect_ratio.map_or(1.0, Fraction::as_f64);
     if ratio >= 1.0 {
         (stretched(stream.width, ratio), stream.height)
     } else {
@@ -154,7 +164,11 @@ fn square(stream: &Stream) -> (u32, u32) {
 }
 
 fn stretched(side: u32, factor: f64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates"
+    )]
     let side = (f64::from(side) * factor).round() as u32;
     side
 }

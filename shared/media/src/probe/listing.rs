@@ -90,7 +90,11 @@ struct SideData {
 impl Stream {
     /// Cover art and chapter pictures are no video, though they are streams of one.
     pub(super) fn is_moving(&self) -> bool {
-        let Disposition { attached_pic, still_image, timed_thumbnails } = self.disposition;
+        let Disposition {
+            attached_pic,
+            still_image,
+            timed_thumbnails,
+        } = self.disposition;
         self.codec_type == "video" && attached_pic + still_image + timed_thumbnails == 0
     }
 
@@ -121,8 +125,14 @@ fn parsed<'de, D: Deserializer<'de>, T: FromStr>(input: D) -> Result<Option<T>, 
 /// `30000/1001` or `4:3`; none if a part is zero.
 fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Fraction>, D::Error> {
     let text = String::deserialize(input)?;
-    let Some((num, den)) = text.split_once(['/', ':']) else { return Ok(None) };
-    let fraction = num.parse().ok().zip(den.parse().ok()).map(|(num, den)| Fraction::new(num, den));
+    let Some((num, den)) = text.split_once(['/', ':']) else {
+        return Ok(None);
+    };
+    let fraction = num
+        .parse()
+        .ok()
+        .zip(den.parse().ok())
+        .map(|(num, den)| Fraction::new(num, den));
     Ok(fraction.filter(|fraction| fraction.num > 0 && fraction.den > 0))
 }
 

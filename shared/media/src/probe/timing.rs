@@ -40,7 +40,10 @@ pub(super) struct Declared {
 
 impl Declared {
     fn plausible(self) -> impl Iterator<Item = Fraction> {
-        [self.real, self.average].into_iter().flatten().filter(|rate| rate.as_f64() <= 300.0)
+        [self.real, self.average]
+            .into_iter()
+            .flatten()
+            .filter(|rate| rate.as_f64() <= 300.0)
     }
 }
 
@@ -57,7 +60,10 @@ pub(super) fn timing<'a>(
     let (first, last) = (frames.first()?, frames.last()?);
     let gaps: Vec<f64> = frames.windows(2).map(|pair| pair[1].shown - pair[0].shown).collect();
     let rhythm = Rhythm::of(&gaps);
-    let last_duration = last.duration.filter(|length| *length > 0.0).or(rhythm.map(|rhythm| rhythm.median));
+    let last_duration = last
+        .duration
+        .filter(|length| *length > 0.0)
+        .or(rhythm.map(|rhythm| rhythm.median));
     Some(Timing {
         start: first.given,
         duration: last.shown - first.shown + last_duration.unwrap_or(step),
@@ -81,7 +87,11 @@ fn straightened<'a>(packets: impl Iterator<Item = &'a Packet>, step: f64, may_ju
         }
         previous = Some(decoded + offset);
         let given = presented(packet, decoded);
-        frames.push(Frame { shown: given + offset, given, duration: packet.duration });
+        frames.push(Frame {
+            shown: given + offset,
+            given,
+            duration: packet.duration,
+        });
     }
     frames
 }
@@ -111,7 +121,11 @@ impl Rhythm {
         // Times in whole milliseconds make 33 and 34 of 33.3.
         let tolerance = (median * 0.1).max(0.001_5);
         let variable = gaps.iter().any(|gap| (gap - median).abs() > tolerance);
-        Some(Self { median, mean: total / count(gaps.len()), variable })
+        Some(Self {
+            median,
+            mean: total / count(gaps.len()),
+            variable,
+        })
     }
 
     /// Constant: what the file declares, if that is what it does. Variable: the average of what it does.

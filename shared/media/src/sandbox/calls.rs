@@ -25,9 +25,11 @@ const ALLOWED: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_madvise,
     libc::SYS_membarrier,
+    libc::SYS_mlock,
     libc::SYS_mmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
+    libc::SYS_munlock,
     libc::SYS_munmap,
     // Files: which ones is Landlock's business
     libc::SYS_close,
@@ -168,8 +170,14 @@ fn compile(rules: Rules) -> Result<BpfProgram, BackendError> {
 fn rules(own_pid: u32) -> Result<Rules, BackendError> {
     let mut rules: Rules = ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (*call, vec![])).collect();
     let thread = SeccompCmpOp::MaskedEq(u64::from(CLONE_DECIDES));
-    rules.insert(libc::SYS_clone, vec![when(0, thread, libc::CLONE_THREAD.unsigned_abs().into())?]);
-    rules.insert(libc::SYS_ioctl, IOCTLS.iter().map(|code| equal(1, *code)).collect::<Result<_, _>>()?);
+    rules.insert(
+        libc::SYS_clone,
+        vec![when(0, thread, libc::CLONE_THREAD.unsigned_abs().into())?],
+    );
+    rules.insert(
+        libc::SYS_ioctl,
+        IOCTLS.iter().map(|code| equal(1, *code)).collect::<Result<_, _>>()?,
+    );
     rules.insert(libc::SYS_prctl, vec![equal(0, PR_SET_NAME)?]);
     // Reading a limit, not setting it: root could raise its own and anybody's.
     rules.insert(libc::SYS_prlimit64, vec![pointer_is_null(2)?]);

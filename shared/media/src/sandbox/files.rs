@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
 };
 
 /// The newest rights that are asked for; an older kernel enforces those it knows.
@@ -44,7 +44,10 @@ pub(super) fn restrict(program: &Path) -> Result<(), RulesetError> {
         .add_rules(path_beneath_rules([program], run))?
         .add_rules(path_beneath_rules(LIBRARIES, run))?
         .add_rules(path_beneath_rules(LOADER_FILES, read))?
-        .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
+        .add_rules(path_beneath_rules(
+            ["/dev/null"],
+            AccessFs::ReadFile | AccessFs::WriteFile,
+        ))?
         .restrict_self()?;
     Ok(())
 }

@@ -44,12 +44,16 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.landlock_abi {
             Some(abi) if abi >= NETWORK => writeln!(out, "Landlock: yes (ABI {abi})")?,
-            Some(abi) => writeln!(out, "Landlock: yes (ABI {abi}), for files only; seccomp alone denies the network")?,
+            Some(abi) => writeln!(
+                out,
+                "Landlock: yes (ABI {abi}), for files only; seccomp alone denies the network"
+            )?,
             None => writeln!(out, "Landlock: no; ffmpeg can read every file that this user can")?,
         }
-        match self.seccomp {
-            true => write!(out, "seccomp: yes"),
-            false => write!(out, "seccomp: no; ffmpeg only runs with TOKTIK_SANDBOX=best-effort"),
+        if self.seccomp {
+            write!(out, "seccomp: yes")
+        } else {
+            write!(out, "seccomp: no; ffmpeg only runs with TOKTIK_SANDBOX=best-effort")
         }
     }
 }

@@ -43,8 +43,12 @@ fn objection(bytes: &[u8], depth: usize) -> Option<Kind> {
     Parts(bytes).find_map(|part| match &part.kind {
         b"pssh" => Some(Kind::Encrypted),
         b"rmra" => Some(Kind::References),
-        b"dref" => Parts(entries(part.body)).any(|entry| is_elsewhere(&entry)).then_some(Kind::References),
-        b"stsd" => Parts(entries(part.body)).any(|entry| is_protected(&entry)).then_some(Kind::Encrypted),
+        b"dref" => Parts(entries(part.body))
+            .any(|entry| is_elsewhere(&entry))
+            .then_some(Kind::References),
+        b"stsd" => Parts(entries(part.body))
+            .any(|entry| is_protected(&entry))
+            .then_some(Kind::Encrypted),
         parent if PARENTS.contains(&parent) && depth < DEEPEST => objection(part.body, depth + 1),
         _ => None,
     })
@@ -57,7 +61,9 @@ fn entries(table: &[u8]) -> &[u8] {
 
 /// A data reference that is not marked as "in this file" and names a place.
 fn is_elsewhere(entry: &Part<'_>) -> bool {
-    let [_, _, _, flags, place @ ..] = entry.body else { return false };
+    let [_, _, _, flags, place @ ..] = entry.body else {
+        return false;
+    };
     flags & 1 == 0 && place.iter().any(|byte| *byte != 0)
 }
 

@@ -111,10 +111,11 @@ fn asf(head: &[u8]) -> Kind {
 
 /// An animation says so (`acTL`) before the first picture (`IDAT`).
 fn png(head: &[u8]) -> Kind {
-    let before_picture = head.windows(4).take_while(|tag| *tag != b"IDAT");
-    match before_picture.into_iter().any(|tag| tag == b"acTL") {
-        true => Kind::Video(Container::Apng),
-        false => Kind::Picture,
+    let mut before_picture = head.windows(4).take_while(|tag| *tag != b"IDAT");
+    if before_picture.any(|tag| tag == b"acTL") {
+        Kind::Video(Container::Apng)
+    } else {
+        Kind::Picture
     }
 }
 
@@ -147,7 +148,9 @@ fn in_step(head: &[u8], start: usize, packet: usize) -> bool {
 
 /// H.264 and HEVC as bare NAL units, which begin with a delimiter or with parameter sets.
 pub(super) fn bare_stream(head: &[u8]) -> Option<Kind> {
-    let rest = head.strip_prefix(b"\0\0\0\x01").or_else(|| head.strip_prefix(b"\0\0\x01"))?;
+    let rest = head
+        .strip_prefix(b"\0\0\0\x01")
+        .or_else(|| head.strip_prefix(b"\0\0\x01"))?;
     let [first, second, ..] = *rest else { return None };
     let hevc_kind = (first >> 1) & 0x3f;
     if matches!(hevc_kind, 32 | 35) && first & 0x81 == 0 && second == 1 {

@@ -5,13 +5,13 @@ fn verdict(head: &[u8]) -> Result<Container, RejectionCode> {
 }
 
 /// A box of ISO base media files.
-fn part(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn part(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(body.len() + 8).expect("small");
-    [&size.to_be_bytes()[..], kind, body].concat()
+    [&size.to_be_bytes()[..], &kind, body].concat()
 }
 
-fn nested(path: &[&[u8; 4]], body: &[u8]) -> Vec<u8> {
-    path.iter().rev().fold(body.to_vec(), |body, kind| part(kind, &body))
+fn nested(path: &[[u8; 4]], body: &[u8]) -> Vec<u8> {
+    path.iter().rev().fold(body.to_vec(), |body, kind| part(*kind, &body))
 }
 
 fn table(entries: &[u8]) -> Vec<u8> {
@@ -19,13 +19,21 @@ fn table(entries: &[u8]) -> Vec<u8> {
 }
 
 fn film(moov: &[u8]) -> Vec<u8> {
-    [part(b"ftyp", b"isom\0\0\x02\0isomavc1"), part(b"free", b""), moov.to_vec()].concat()
+    [
+        part(*b"ftyp", b"isom\0\0\x02\0isomavc1"),
+        part(*b"free", b""),
+        moov.to_vec(),
+    ]
+    .concat()
 }
 
 #[test]
 fn nothing_is_empty() {
     assert_eq!(verdict(b""), Err(RejectionCode::Empty));
-    assert_eq!(sniff(b"FLV\x01", 0).map_err(|rejection| rejection.code), Err(RejectionCode::Empty));
+    assert_eq!(
+        sniff(b"FLV\x01", 0).map_err(|rejection| rejection.code),
+        Err(RejectionCode::Empty)
+    );
 }
 
 #[test]
@@ -46,12 +54,21 @@ fn films_are_known_by_their_first_bytes() {
         (b"OggS\0\x02", Container::Ogg),
         (b"GIF87a\x10\0", Container::Gif),
         (b"GIF89a\x10\0", Container::Gif),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR....\0\0\0\x08acTL....\0\0\0\0IDAT", Container::Apng),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR....\0\0\0\x08acTL....\0\0\0\0IDAT",
+            Container::Apng,
+        ),
         (b"\0\0\x01\xba\x44\0", Container::MpegPs),
         (b"\0\0\x01\xb3\x14\0", Container::MpegVideo),
         (b"\0\0\x01\xb0\x01\0\0\x01", Container::Mpeg4),
-        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c..", Container::Asf),
-        (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02\x04\0", Container::Mxf),
+        (
+            b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c..",
+            Container::Asf,
+        ),
+        (
+            b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02\x04\0",
+            Container::Mxf,
+        ),
         (b"nut/multimedia container\0NM", Container::Nut),
         (b"DKIF\0\0\x20\0VP80", Container::Ivf),
         (b".RMF\0\0\0\x12", Container::RealMedia),
@@ -89,7 +106,10 @@ fn what_is_no_video_is_told_apart() {
         (b"<?xml version='1.0'?><note/>", RejectionCode::NotAVideo),
         (b"{\"a\": 1}", RejectionCode::NotAVideo),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", RejectionCode::NotAVideo),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR....\0\0\0\0IDAT..acTL", RejectionCode::NotAVideo),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR....\0\0\0\0IDAT..acTL",
+            RejectionCode::NotAVideo,
+        ),
         (b"RIFF\0\0\0\0WEBPVP8 ", RejectionCode::NotAVideo),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", RejectionCode::NotAVideo),
         (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", RejectionCode::NotAVideo),
@@ -118,7 +138,7 @@ fn playlists_are_refused() {
     let rows: &[&[u8]] = &[
         b"#EXTM3U\n#EXT-X-VERSION:3\n",
         b"\xef\xbb\xbf\n#EXTM3U\n",
-        b"\xff\xfe#\0E\0X\0T\0M\03\0U\0",
+        b"\xff\xfe#\x00E\x00X\x00T\x00M\x003\x00U\x00",
         b"ffconcat version 1.0\nfile /etc/passwd\n",
         b"file '/etc/passwd'\n",
         b"[playlist]\nFile1=a.mp3\n",
@@ -143,38 +163,47 @@ fn playlists_are_refused() {
     }
 }
 
-const MEDIA: [&[u8; 4]; 4] = [b"moov", b"trak", b"mdia", b"minf"];
+const MEDIA: [[u8; 4]; 4] = [*b"moov", *b"trak", *b"mdia", *b"minf"];
 
-fn with_reference(kind: &[u8; 4], flags: u8, place: &[u8]) -> Vec<u8> {
+fn with_reference(kind: [u8; 4], flags: u8, place: &[u8]) -> Vec<u8> {
     let entry = part(kind, &[&[0, 0, 0, flags], place].concat());
-    let path = [&MEDIA[..], &[b"dinf", b"dref"]].concat();
+    let path = [&MEDIA[..], &[*b"dinf", *b"dref"]].concat();
     film(&nested(&path, &table(&entry)))
 }
 
 #[test]
 fn films_that_lie_elsewhere_are_refused() {
-    assert_eq!(verdict(&with_reference(b"url ", 1, b"")), Ok(Container::Mp4));
-    assert_eq!(verdict(&with_reference(b"alis", 1, b"self")), Ok(Container::Mp4));
-    assert_eq!(verdict(&with_reference(b"alis", 0, b"")), Ok(Container::Mp4));
+    assert_eq!(verdict(&with_reference(*b"url ", 1, b"")), Ok(Container::Mp4));
+    assert_eq!(verdict(&with_reference(*b"alis", 1, b"self")), Ok(Container::Mp4));
+    assert_eq!(verdict(&with_reference(*b"alis", 0, b"")), Ok(Container::Mp4));
     let elsewhere = Err(RejectionCode::ForbiddenFormat);
-    assert_eq!(verdict(&with_reference(b"url ", 0, b"file:///etc/passwd\0")), elsewhere);
-    assert_eq!(verdict(&with_reference(b"alis", 0, b"/etc/passwd")), elsewhere);
-    assert_eq!(verdict(&film(&nested(&[b"moov", b"rmra"], b"...."))), elsewhere);
+    assert_eq!(
+        verdict(&with_reference(*b"url ", 0, b"file:///etc/passwd\0")),
+        elsewhere
+    );
+    assert_eq!(verdict(&with_reference(*b"alis", 0, b"/etc/passwd")), elsewhere);
+    assert_eq!(verdict(&film(&nested(&[*b"moov", *b"rmra"], b"...."))), elsewhere);
 }
 
-fn with_entry(kind: &[u8; 4]) -> Vec<u8> {
-    let path = [&MEDIA[..], &[b"stbl", b"stsd"]].concat();
+fn with_entry(kind: [u8; 4]) -> Vec<u8> {
+    let path = [&MEDIA[..], &[*b"stbl", *b"stsd"]].concat();
     film(&nested(&path, &table(&part(kind, &[0; 78]))))
 }
 
 #[test]
 fn protected_films_are_refused() {
-    assert_eq!(verdict(&with_entry(b"avc1")), Ok(Container::Mp4));
-    for entry in [b"encv", b"enca", b"drmi", b"drms"] {
+    assert_eq!(verdict(&with_entry(*b"avc1")), Ok(Container::Mp4));
+    for entry in [*b"encv", *b"enca", *b"drmi", *b"drms"] {
         assert_eq!(verdict(&with_entry(entry)), Err(RejectionCode::Encrypted));
     }
-    assert_eq!(verdict(&film(&nested(&[b"moov", b"pssh"], b"...."))), Err(RejectionCode::Encrypted));
-    assert_eq!(verdict(&film(&nested(&[b"moof", b"pssh"], b"...."))), Err(RejectionCode::Encrypted));
+    assert_eq!(
+        verdict(&film(&nested(&[*b"moov", *b"pssh"], b"...."))),
+        Err(RejectionCode::Encrypted)
+    );
+    assert_eq!(
+        verdict(&film(&nested(&[*b"moof", *b"pssh"], b"...."))),
+        Err(RejectionCode::Encrypted)
+    );
     let windows_media = [
         &b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"[..],
         b"\xfb\xb3\x11\x22\x23\xbd\xd2\x11\xb4\xb7\x00\xa0\xc9\x55\xfc\x6e",
@@ -184,7 +213,11 @@ fn protected_films_are_refused() {
 
 #[test]
 fn letters_in_the_film_itself_mean_nothing() {
-    let film = [part(b"ftyp", b"isom"), part(b"mdat", b"\0\0\0\x0cpssh....\0\0\0\x08rmra")].concat();
+    let film = [
+        part(*b"ftyp", b"isom"),
+        part(*b"mdat", b"\0\0\0\x0cpssh....\0\0\0\x08rmra"),
+    ]
+    .concat();
     assert_eq!(verdict(&film), Ok(Container::Mp4));
 }
 

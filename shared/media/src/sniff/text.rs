@@ -5,7 +5,7 @@ use super::Kind;
 /// How much of a text is looked at.
 const SAMPLE: usize = 4 << 10;
 
-/// How playlists begin, in lower case: HLS, concat, PLS, ASX, SDP, QuickTime's pointers, bare lists of addresses.
+/// How playlists begin, in lower case: HLS, concat, PLS, ASX, SDP, `QuickTime`'s pointers, bare lists of addresses.
 const PLAYLIST_STARTS: &[&str] = &[
     "#extm3u",
     "#extinf",
@@ -28,7 +28,7 @@ const PLAYLIST_STARTS: &[&str] = &[
     "mms://",
 ];
 
-/// Elements of playlists in XML, in lower case: DASH, SMIL, ASX, XSPF, Smooth Streaming, IMF, QuickTime's links.
+/// Elements of playlists in XML, in lower case: DASH, SMIL, ASX, XSPF, Smooth Streaming, IMF, `QuickTime`'s links.
 const PLAYLIST_ELEMENTS: &[&str] = &[
     "<mpd",
     "<smil",
@@ -58,7 +58,11 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
     if has(PAGE_ELEMENTS) {
         return Some(Kind::Page);
     }
-    Some(if has(PLAYLIST_ELEMENTS) { Kind::Playlist } else { Kind::Text })
+    Some(if has(PLAYLIST_ELEMENTS) {
+        Kind::Playlist
+    } else {
+        Kind::Text
+    })
 }
 
 fn decode(bytes: &[u8]) -> Option<String> {
@@ -72,7 +76,9 @@ fn decode(bytes: &[u8]) -> Option<String> {
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-    char::decode_utf16(units).map(|letter| letter.unwrap_or('\u{fffd}')).collect()
+    char::decode_utf16(units)
+        .map(|letter| letter.unwrap_or('\u{fffd}'))
+        .collect()
 }
 
 /// Anything but control characters: other encodings than UTF-8 are text, too.

@@ -40,7 +40,9 @@ impl Clips {
 
     /// A picture of two seconds with sound, coded as told.
     pub(crate) fn clip(&self, name: &str, options: &str) -> PathBuf {
-        self.ffmpeg(&format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} -pix_fmt yuv420p {options} {name}"));
+        self.ffmpeg(&format!(
+            "-f lavfi -i {PICTURE} -f lavfi -i {SOUND} -pix_fmt yuv420p {options} {name}"
+        ));
         self.path(name)
     }
 

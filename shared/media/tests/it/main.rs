@@ -1,6 +1,6 @@
 //! What needs a real ffmpeg, a real kernel, or both. Clips are made by ffmpeg when they are needed.
 
 mod clips;
-mod sandbox;
-mod process;
 mod probe;
+mod process;
+mod sandbox;

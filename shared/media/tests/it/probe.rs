@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 use toktik_events::{Rejection, RejectionCode};
-use toktik_media::process::Limits;
 use toktik_media::probe::{ProbeError, Request, probe};
+use toktik_media::process::Limits;
 use toktik_media::source::{Fraction, Source};
 
 use crate::clips::{Clips, PICTURE, SOUND};
@@ -46,7 +46,10 @@ async fn an_ordinary_clip() {
     let source = accepted(&clips.clip("a.mp4", "-c:v libx264")).await;
     assert_eq!((source.demuxer.as_str(), source.video.codec.as_str()), ("mov", "h264"));
     assert_eq!((source.video.width, source.video.height), (192, 108));
-    assert_eq!((source.video.frame_rate, source.video.variable_frame_rate), (Fraction::new(25, 1), false));
+    assert_eq!(
+        (source.video.frame_rate, source.video.variable_frame_rate),
+        (Fraction::new(25, 1), false)
+    );
     assert_close(source.duration, 2.0);
     let audio = source.audio.expect("it has sound");
     assert_eq!((audio.codec.as_str(), audio.stream), ("aac", 1));
@@ -78,7 +81,10 @@ async fn containers_are_known_by_content() {
         ("-c:v libvpx -deadline realtime -an -f ivf", "ivf"),
         ("-an -f yuv4mpegpipe", "yuv4mpegpipe"),
         ("-c:v libx264 -an -f h264", "h264"),
-        ("-c:v libx265 -preset ultrafast -x265-params log-level=none -an -f hevc", "hevc"),
+        (
+            "-c:v libx265 -preset ultrafast -x265-params log-level=none -an -f hevc",
+            "hevc",
+        ),
         ("-c:v mpeg1video -an -f mpeg1video", "mpegvideo"),
         ("-c:v mpeg4 -an -f m4v", "m4v"),
     ];
@@ -109,7 +115,7 @@ async fn pixels_are_made_square() {
 #[tokio::test]
 async fn odd_sides_stay_odd() {
     let clips = Clips::new();
-    let source = accepted(&clips.silent("a.mkv", "-s 101x75 -c:v ffv1")).await;
+    let source = accepted(&clips.silent("a.mkv", "-vf scale=101:75,setsar=1 -c:v ffv1")).await;
     assert_eq!((source.video.width, source.video.height), (101, 75));
 }
 
@@ -131,8 +137,14 @@ async fn one_frame_of_film_is_a_clip_and_of_gif_a_picture() {
     let clips = Clips::new();
     let source = accepted(&clips.silent("a.mp4", "-frames:v 1")).await;
     assert_close(source.duration, 0.04);
-    assert_eq!(refused(&clips.silent("a.gif", "-frames:v 1 -pix_fmt pal8")).await, RejectionCode::NotAVideo);
-    assert_eq!(refused(&clips.silent("a.apng", "-frames:v 1 -pix_fmt rgb24")).await, RejectionCode::NotAVideo);
+    assert_eq!(
+        refused(&clips.silent("a.gif", "-frames:v 1 -pix_fmt pal8")).await,
+        RejectionCode::NotAVideo
+    );
+    assert_eq!(
+        refused(&clips.silent("a.apng", "-frames:v 1 -pix_fmt rgb24")).await,
+        RejectionCode::NotAVideo
+    );
 }
 
 #[tokio::test]
@@ -176,7 +188,11 @@ async fn a_header_that_lies_is_not_believed() {
     clips.ffmpeg("-f lavfi -i color=s=32x32:r=1:d=70 -c:v libx264 -pix_fmt yuv420p honest.mp4");
     let mut bytes = std::fs::read(clips.path("honest.mp4")).expect("just made");
     for (name, place) in [(b"mvhd", 20), (b"tkhd", 24), (b"mdhd", 20)] {
-        let at = bytes.windows(4).position(|word| word == name).expect("every film has it") + place;
+        let at = bytes
+            .windows(4)
+            .position(|word| word == name)
+            .expect("every film has it")
+            + place;
         bytes[at..at + 4].copy_from_slice(&1000u32.to_be_bytes());
     }
     let file = clips.write("lies.mp4", bytes);
@@ -187,10 +203,17 @@ async fn a_header_that_lies_is_not_believed() {
 #[tokio::test]
 async fn sides_have_bounds() {
     let clips = Clips::new();
-    let sized = |name: &str, size: &str| clips.silent(name, &format!("-frames:v 2 -s {size} -c:v ffv1"));
-    assert_eq!(accepted(&sized("least.mkv", "16x16")).await.video.width, 16);
-    assert_eq!(refused(&sized("small.mkv", "14x64")).await, RejectionCode::DimensionsOutOfRange);
-    assert_eq!(refused(&sized("large.mkv", "8194x16")).await, RejectionCode::DimensionsOutOfRange);
+    let sized =
+        |name: &str, size: &str| clips.silent(name, &format!("-frames:v 2 -vf scale={size},setsar=1 -c:v ffv1"));
+    assert_eq!(accepted(&sized("least.mkv", "16:16")).await.video.width, 16);
+    assert_eq!(
+        refused(&sized("small.mkv", "14:64")).await,
+        RejectionCode::DimensionsOutOfRange
+    );
+    assert_eq!(
+        refused(&sized("large.mkv", "8194:16")).await,
+        RejectionCode::DimensionsOutOfRange
+    );
 }
 
 #[tokio::test]
@@ -198,7 +221,15 @@ async fn sound_alone_is_no_video() {
     let clips = Clips::new();
     clips.ffmpeg(&format!("-f lavfi -i {SOUND} sound.m4a"));
     assert_eq!(refused(&clips.path("sound.m4a")).await, RejectionCode::NoVideoStream);
-    for name in ["sound.mp3", "sound.wav", "sound.flac", "sound.opus", "sound.mka", "sound.aac", "sound.wma"] {
+    for name in [
+        "sound.mp3",
+        "sound.wav",
+        "sound.flac",
+        "sound.opus",
+        "sound.mka",
+        "sound.aac",
+        "sound.wma",
+    ] {
         clips.ffmpeg(&format!("-f lavfi -i {SOUND} {name}"));
         assert_eq!(refused(&clips.path(name)).await, RejectionCode::NoVideoStream, "{name}");
     }
@@ -208,7 +239,9 @@ async fn sound_alone_is_no_video() {
 async fn a_cover_is_no_video() {
     let clips = Clips::new();
     clips.ffmpeg(&format!("-f lavfi -i {PICTURE} -frames:v 1 cover.png"));
-    clips.ffmpeg(&format!("-f lavfi -i {SOUND} -i cover.png -map 0 -map 1 -c:v copy -disposition:v attached_pic a.m4a"));
+    clips.ffmpeg(&format!(
+        "-f lavfi -i {SOUND} -i cover.png -map 0 -map 1 -c:v copy -disposition:v attached_pic a.m4a"
+    ));
     assert_eq!(refused(&clips.path("a.m4a")).await, RejectionCode::NoVideoStream);
 }
 
@@ -216,8 +249,14 @@ async fn a_cover_is_no_video() {
 async fn what_is_no_video_at_all() {
     let clips = Clips::new();
     assert_eq!(refused(&clips.write("empty.mp4", "")).await, RejectionCode::Empty);
-    assert_eq!(refused(&clips.write("text.mp4", "not a video")).await, RejectionCode::NotAVideo);
-    assert_eq!(refused(&clips.write("junk.mp4", [0xa5; 5000])).await, RejectionCode::NotAVideo);
+    assert_eq!(
+        refused(&clips.write("text.mp4", "not a video")).await,
+        RejectionCode::NotAVideo
+    );
+    assert_eq!(
+        refused(&clips.write("junk.mp4", [0xa5; 5000])).await,
+        RejectionCode::NotAVideo
+    );
     for name in ["picture.png", "picture.jpg", "picture.webp"] {
         clips.ffmpeg(&format!("-f lavfi -i {PICTURE} -frames:v 1 {name}"));
         assert_eq!(refused(&clips.path(name)).await, RejectionCode::NotAVideo, "{name}");
@@ -231,7 +270,10 @@ async fn a_film_without_its_index_is_corrupt() {
     let half = clips.write("half.mp4", &bytes[..bytes.len() / 2]);
     assert_eq!(refused(&half).await, RejectionCode::Corrupt);
     let bytes = std::fs::read(clips.clip("b.mp4", "-c:v libx264 -movflags +faststart")).expect("just made");
-    let end = bytes.windows(4).position(|word| word == b"mdat").expect("every film has it");
+    let end = bytes
+        .windows(4)
+        .position(|word| word == b"mdat")
+        .expect("every film has it");
     let none = clips.write("none.mp4", &bytes[..end]);
     assert_eq!(refused(&none).await, RejectionCode::Corrupt);
 }
@@ -252,10 +294,27 @@ async fn a_protected_film_is_refused_wherever_its_index_is() {
 #[tokio::test]
 async fn an_exotic_codec_is_named() {
     let clips = Clips::new();
-    let file = clips.silent("a.avi", "-pix_fmt bgr24 -c:v asv1 -pix_fmt yuv420p");
+    let file = clips.silent("a.avi", "-c:v asv1");
     let rejection = probed_within(&file, 60.0).await.expect_err("refused");
     assert_eq!(rejection.code, RejectionCode::UnsupportedCodec);
     assert!(rejection.message.contains("asv1"), "{}", rejection.message);
+}
+
+/// Subtitles, chapters and a second picture beside the film.
+#[tokio::test]
+async fn what_lies_beside_the_film_is_ignored() {
+    let clips = Clips::new();
+    clips.clip("a.mp4", "-c:v libx264");
+    clips.write("text.srt", "1\n00:00:00,000 --> 00:00:01,000\nHello\n\n");
+    clips.ffmpeg(&format!("-f lavfi -i {PICTURE} -frames:v 1 cover.png"));
+    clips.ffmpeg("-i a.mp4 -i text.srt -c copy -c:s mov_text subtitles.mp4");
+    clips.ffmpeg("-i a.mp4 -i text.srt -c copy -c:s ass subtitles.mkv");
+    clips.ffmpeg("-i a.mp4 -i cover.png -map 1 -map 0 -c copy -disposition:v:0 attached_pic cover.mp4");
+    for name in ["subtitles.mp4", "subtitles.mkv", "cover.mp4"] {
+        let source = accepted(&clips.path(name)).await;
+        assert_eq!(source.video.codec, "h264", "{name}");
+        assert!(source.audio.is_some(), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -268,7 +327,10 @@ async fn playlists_are_refused_whatever_they_are_called() {
         format!("ffconcat version 1.0\nfile {path}\n"),
         "<MPD xmlns='urn:mpeg:dash:schema:mpd:2011'/>".to_owned(),
     ] {
-        assert_eq!(refused(&clips.write(name, playlist)).await, RejectionCode::ForbiddenFormat);
+        assert_eq!(
+            refused(&clips.write(name, playlist)).await,
+            RejectionCode::ForbiddenFormat
+        );
     }
 }
 

@@ -24,7 +24,14 @@ pub(crate) fn plenty() -> Budget {
 async fn run(dir: &Path, tool: Tool, arguments: &str, limits: Limits) -> Result<Output, RunError> {
     let (budget, cancel) = (plenty(), CancellationToken::new());
     let args = arguments.split_whitespace().map(str::to_owned).collect();
-    let job = Job { tool, args, dir, limits, budget: &budget, cancel: &cancel };
+    let job = Job {
+        tool,
+        args,
+        dir,
+        limits,
+        budget: &budget,
+        cancel: &cancel,
+    };
     runner().run(job, |_| ()).await
 }
 
@@ -35,8 +42,16 @@ const ENDLESS: &str = "-f lavfi -i testsrc=s=640x360:r=60 -c:v libx264 -preset v
 async fn ffmpeg_works_in_the_sandbox() {
     let clips = Clips::new();
     let arguments = format!("-f lavfi -i {PICTURE} -c:v libx264 -threads 4 out.mp4");
-    run(clips.dir(), Tool::Ffmpeg, &arguments, Limits::default()).await.expect("it is encoded");
-    let output = run(clips.dir(), Tool::Ffprobe, "-show_entries format=format_name out.mp4", Limits::default()).await;
+    run(clips.dir(), Tool::Ffmpeg, &arguments, Limits::default())
+        .await
+        .expect("it is encoded");
+    let output = run(
+        clips.dir(),
+        Tool::Ffprobe,
+        "-show_entries format=format_name out.mp4",
+        Limits::default(),
+    )
+    .await;
     let stdout = output.expect("it is read").stdout;
     assert!(String::from_utf8_lossy(&stdout).contains("format_name=mov"));
 }
@@ -55,7 +70,10 @@ async fn progress_is_told() {
         cancel: &cancel,
     };
     let mut reports = Vec::<Progress>::new();
-    let output = runner().run(job, |report| reports.push(report)).await.expect("it is encoded");
+    let output = runner()
+        .run(job, |report| reports.push(report))
+        .await
+        .expect("it is encoded");
     let last = reports.last().expect("at least the last report");
     assert_eq!(last.frames, 50);
     assert!(last.seconds.is_some_and(|seconds| seconds > 1.5), "{last:?}");
@@ -66,7 +84,9 @@ async fn progress_is_told() {
 async fn failure_says_why() {
     let clips = Clips::new();
     let error = run(clips.dir(), Tool::Ffmpeg, "-i missing.mp4 out.mp4", Limits::default()).await;
-    let Err(RunError::Failed { code: 1, stderr_tail }) = error else { panic!("{error:?}") };
+    let Err(RunError::Failed { code: 1, stderr_tail }) = error else {
+        panic!("{error:?}")
+    };
     assert!(stderr_tail.contains("missing.mp4: No such file"), "{stderr_tail}");
 }
 
@@ -123,7 +143,10 @@ async fn the_budget_ends_it() {
 #[tokio::test]
 async fn cpu_time_ends_it() {
     let clips = Clips::new();
-    let limits = Limits { cpu: Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits {
+        cpu: Duration::from_secs(1),
+        ..Limits::default()
+    };
     let outcome = run(clips.dir(), Tool::Ffmpeg, ENDLESS, limits).await;
     assert!(matches!(outcome, Err(RunError::TimedOut)), "{outcome:?}");
 }
@@ -131,8 +154,11 @@ async fn cpu_time_ends_it() {
 #[tokio::test]
 async fn memory_ends_it() {
     let clips = Clips::new();
-    let limits = Limits { memory: 128 << 20, ..Limits::default() };
-    let arguments = "-f lavfi -i testsrc=s=8192x8192:d=1 -c:v libx264 -f null -";
+    let limits = Limits {
+        memory: 100 << 20,
+        ..Limits::default()
+    };
+    let arguments = "-f lavfi -i color=s=2048x2048:r=1:d=2 -vf scale=8192x8192 -f null -";
     let outcome = run(clips.dir(), Tool::Ffmpeg, arguments, limits).await;
     assert!(matches!(outcome, Err(RunError::OutOfMemory { .. })), "{outcome:?}");
 }
@@ -140,19 +166,31 @@ async fn memory_ends_it() {
 #[tokio::test]
 async fn too_much_output_ends_it() {
     let clips = Clips::new();
-    let limits = Limits { output: 1000, ..Limits::default() };
+    let limits = Limits {
+        output: 1000,
+        ..Limits::default()
+    };
     let arguments = "-f lavfi -i testsrc=s=640x360 -f rawvideo -";
     let outcome = run(clips.dir(), Tool::Ffmpeg, arguments, limits).await;
-    assert!(matches!(outcome, Err(RunError::OutputTooLarge { limit: 1000 })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(RunError::OutputTooLarge { limit: 1000 })),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_file_that_grows_too_large_ends_it() {
     let clips = Clips::new();
-    let limits = Limits { file_size: 1 << 20, ..Limits::default() };
+    let limits = Limits {
+        file_size: 1 << 20,
+        ..Limits::default()
+    };
     let arguments = "-f lavfi -i testsrc=s=640x360 -f rawvideo out.raw";
     let outcome = run(clips.dir(), Tool::Ffmpeg, arguments, limits).await;
-    assert!(matches!(outcome, Err(RunError::Killed { signal: 25, .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(RunError::Killed { signal: 25, .. })),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -167,6 +205,8 @@ async fn ffmpeg_sees_no_file_elsewhere_even_if_asked() {
     let secret = elsewhere.silent("secret.mp4", "");
     let arguments = format!("-i {} -c copy out.mp4", secret.display());
     let outcome = run(clips.dir(), Tool::Ffmpeg, &arguments, Limits::default()).await;
-    let Err(RunError::Failed { stderr_tail, .. }) = outcome else { panic!("{outcome:?}") };
+    let Err(RunError::Failed { stderr_tail, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
     assert!(stderr_tail.contains("Permission denied"), "{stderr_tail}");
 }

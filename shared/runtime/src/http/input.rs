@@ -1,6 +1,7 @@
 //! Request bodies, parameters and ids, read into types; what does not fit is named, field by field.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -101,16 +102,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 /// The `{id}` of the path. What cannot be an id names nothing: 404.
 pub struct PathId<T>(pub T);
 
+/// The `{name}` of the path.
+pub struct PathName(pub String);
+
 impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(captures) = Path::<std::collections::HashMap<String, String>>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::not_found())?;
-        let id = captures.get("id").and_then(|text| text.parse().ok());
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let id = capture(parts, "id").await?.parse().ok();
         id.map(Self).ok_or_else(Problem::not_found)
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        capture(parts, "name").await.map(Self)
+    }
+}
+
+async fn capture(parts: &mut Parts, name: &str) -> Result<String, Problem> {
+    let captures = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
+    let Path(mut captures) = captures.map_err(|_| Problem::not_found())?;
+    captures.remove(name).ok_or_else(Problem::not_found)
 }
 
 /// Collects what is wrong with several fields, so that a person can mend all at once.

@@ -12,18 +12,19 @@ use toktik_events::TraceParent;
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
-use crate::http::{Gate, Problem};
+use crate::http::{AddressBook, Gate, Problem};
 use crate::trace;
 
 /// No request of the API needs more.
 const BODY_LIMIT: usize = 256 * 1024;
 
 /// The router as a host serves it.
-pub fn around(api: Router, gate: Gate) -> Router {
+pub fn around(api: Router, gate: Gate, book: AddressBook) -> Router {
     api.method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(observe))
         .layer(Extension(gate))
+        .layer(Extension(book))
         .layer(CompressionLayer::new())
 }
 

@@ -1,12 +1,16 @@
 //! What every HTTP function shares: problems, who is calling, request bodies, pages, and the layers around a router.
 
+mod address;
 mod caller;
+mod idempotency;
 mod input;
 pub mod layers;
 mod page;
 mod problem;
 
-pub use caller::{Caller, Gate, Viewer, require_same_origin};
-pub use input::{Check, Input, Parameters, PathId};
+pub use address::{AddressBook, ClientAddress, ServiceAddress, StoreAddress};
+pub use caller::{ACCESS_COOKIE, Caller, Gate, Viewer, cookie, require_same_origin};
+pub use idempotency::{fingerprint, idempotency_key};
+pub use input::{Check, Input, Parameters, PathId, PathName};
 pub use page::{Page, PageQuery};
 pub use problem::{FieldError, Problem};

@@ -38,8 +38,13 @@ fn with(mut stream: Value, fields: &Value) -> Value {
 }
 
 fn decided_in(container: Container, packets: &Value, streams: &[Value]) -> Result<Source, RejectionCode> {
-    let stdout = json!({ "packets": packets, "programs": [], "streams": streams }).to_string().into_bytes();
-    let output = Output { stdout, stderr_tail: String::new() };
+    let stdout = json!({ "packets": packets, "programs": [], "streams": streams })
+        .to_string()
+        .into_bytes();
+    let output = Output {
+        stdout,
+        stderr_tail: String::new(),
+    };
     decide(&output, container, 60.0).map_err(|error| match error {
         ProbeError::Rejected(rejection) => rejection.code,
         ProbeError::Failed(error) => panic!("{error}"),
@@ -73,14 +78,20 @@ fn an_ordinary_clip() {
             color_range: Some("tv".to_owned()),
             color_space: Some("bt709".to_owned()),
         },
-        audio: Some(Audio { stream: 1, codec: "aac".to_owned(), channels: 1, sample_rate: 44_100 }),
+        audio: Some(Audio {
+            stream: 1,
+            codec: "aac".to_owned(),
+            channels: 1,
+            sample_rate: 44_100,
+        }),
     };
     assert_eq!(source, expected);
 }
 
 #[test]
 fn the_picture_is_measured_as_it_is_shown() {
-    let turned = |degrees: i32| json!({ "side_data_list": [{ "side_data_type": "Display Matrix", "rotation": degrees }] });
+    let turned =
+        |degrees: i32| json!({ "side_data_list": [{ "side_data_type": "Display Matrix", "rotation": degrees }] });
     assert_eq!(size(&turned(90)), Ok((180, 320)));
     assert_eq!(size(&turned(-90)), Ok((180, 320)));
     assert_eq!(size(&turned(270)), Ok((180, 320)));
@@ -90,7 +101,10 @@ fn the_picture_is_measured_as_it_is_shown() {
     assert_eq!(size(&json!({ "sample_aspect_ratio": "4:3" })), Ok((427, 180)));
     assert_eq!(size(&json!({ "sample_aspect_ratio": "1:2" })), Ok((320, 360)));
     assert_eq!(size(&json!({ "sample_aspect_ratio": "0:1" })), Ok((320, 180)));
-    assert_eq!(size(&json!({ "sample_aspect_ratio": "2:1", "tags": { "rotate": "270" } })), Ok((180, 640)));
+    assert_eq!(
+        size(&json!({ "sample_aspect_ratio": "2:1", "tags": { "rotate": "270" } })),
+        Ok((180, 640))
+    );
 }
 
 #[test]
@@ -107,7 +121,11 @@ fn sides_have_bounds() {
 
 #[test]
 fn light_is_known_by_its_transfer() {
-    for (name, transfer) in [("smpte2084", Transfer::Pq), ("arib-std-b67", Transfer::Hlg), ("bt470m", Transfer::Sdr)] {
+    for (name, transfer) in [
+        ("smpte2084", Transfer::Pq),
+        ("arib-std-b67", Transfer::Hlg),
+        ("bt470m", Transfer::Sdr),
+    ] {
         let source = decided(&[with(picture(), &json!({ "color_transfer": name }))]).expect("accepted");
         assert_eq!(source.video.transfer, transfer);
     }
@@ -137,7 +155,10 @@ fn a_codec_has_to_be_known() {
 #[test]
 fn without_streams_or_packets_it_is_corrupt() {
     assert_eq!(decided(&[]), Err(RejectionCode::Corrupt));
-    assert_eq!(decided_in(Container::Mp4, &json!([]), &[picture()]), Err(RejectionCode::Corrupt));
+    assert_eq!(
+        decided_in(Container::Mp4, &json!([]), &[picture()]),
+        Err(RejectionCode::Corrupt)
+    );
 }
 
 #[test]
@@ -146,15 +167,22 @@ fn protection_shows_in_the_entry_the_stream_or_the_packets() {
     assert_eq!(decided(&[entry]), Err(RejectionCode::Encrypted));
     let side_data = json!({ "side_data_list": [{ "side_data_type": "Encryption initialization data" }] });
     assert_eq!(decided(&[with(picture(), &side_data)]), Err(RejectionCode::Encrypted));
-    let packet = json!([{ "stream_index": 0, "flags": "K_", "side_data_list": [{ "side_data_type": "Encryption info" }] }]);
-    assert_eq!(decided_in(Container::Mp4, &packet, &[picture()]), Err(RejectionCode::Encrypted));
+    let packet =
+        json!([{ "stream_index": 0, "flags": "K_", "side_data_list": [{ "side_data_type": "Encryption info" }] }]);
+    assert_eq!(
+        decided_in(Container::Mp4, &packet, &[picture()]),
+        Err(RejectionCode::Encrypted)
+    );
 }
 
 #[test]
 fn one_frame_is_a_picture_only_in_a_picture_format() {
     let packets = json!([{ "stream_index": 0, "pts_time": "0.000000", "duration_time": "0.100000", "flags": "K_" }]);
     let gif = with(picture(), &json!({ "codec_name": "gif" }));
-    assert_eq!(decided_in(Container::Gif, &packets, &[gif]), Err(RejectionCode::NotAVideo));
+    assert_eq!(
+        decided_in(Container::Gif, &packets, &[gif]),
+        Err(RejectionCode::NotAVideo)
+    );
     let film = decided_in(Container::Mp4, &packets, &[picture()]).expect("accepted");
     assert!((film.duration - 0.1).abs() < 1e-9);
 }
@@ -162,7 +190,8 @@ fn one_frame_is_a_picture_only_in_a_picture_format() {
 #[test]
 fn the_limit_has_half_a_second_of_grace() {
     let long = |end: &str| {
-        let last = json!({ "stream_index": 0, "pts_time": end, "dts_time": end, "duration_time": "0.040000", "flags": "__" });
+        let last =
+            json!({ "stream_index": 0, "pts_time": end, "dts_time": end, "duration_time": "0.040000", "flags": "__" });
         let first = json!({ "stream_index": 0, "pts_time": "0.000000", "dts_time": "0.000000", "flags": "K_" });
         decided_in(Container::Mp4, &json!([first, last]), &[picture()]).map(|_| ())
     };
@@ -185,7 +214,10 @@ fn unusable_sound_is_left_out() {
 fn an_avi_with_a_file_inside_is_refused() {
     let subtitles = json!({ "index": 1, "codec_type": "subtitle", "codec_name": "subrip" });
     let streams = [picture(), subtitles];
-    assert_eq!(decided_in(Container::Avi, &packets(), &streams), Err(RejectionCode::ForbiddenFormat));
+    assert_eq!(
+        decided_in(Container::Avi, &packets(), &streams),
+        Err(RejectionCode::ForbiddenFormat)
+    );
     assert!(decided_in(Container::Matroska, &packets(), &streams).is_ok());
 }
 
@@ -193,7 +225,8 @@ fn an_avi_with_a_file_inside_is_refused() {
 fn a_film_that_lies_elsewhere_is_refused() {
     let output = Output {
         stdout: b"{}".to_vec(),
-        stderr_tail: "Skipped opening external track: stream 0, alias: path='x' . Set enable_drefs to allow this.\n".to_owned(),
+        stderr_tail: "Skipped opening external track: stream 0, alias: path='x' . Set enable_drefs to allow this.\n"
+            .to_owned(),
     };
     let error = decide(&output, Container::Mp4, 60.0).expect_err("refused");
     assert!(matches!(error, ProbeError::Rejected(rejection) if rejection.code == RejectionCode::ForbiddenFormat));
@@ -201,6 +234,12 @@ fn a_film_that_lies_elsewhere_is_refused() {
 
 #[test]
 fn a_listing_that_is_cut_short_is_not_the_clips_fault() {
-    let output = Output { stdout: b"{\"packets\": [".to_vec(), stderr_tail: String::new() };
-    assert!(matches!(decide(&output, Container::Mp4, 60.0), Err(ProbeError::Failed(_))));
+    let output = Output {
+        stdout: b"{\"packets\": [".to_vec(),
+        stderr_tail: String::new(),
+    };
+    assert!(matches!(
+        decide(&output, Container::Mp4, 60.0),
+        Err(ProbeError::Failed(_))
+    ));
 }

@@ -1,0 +1,174 @@
+//! Pictures and files: a redirect to the object, except for the storyboard's cues, which are rendered.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use toktik_media::manifest::{Manifest, Object};
+use toktik_media::playlist;
+use toktik_runtime::http::{Problem, StoreAddress};
+
+use crate::audience::Audience;
+use crate::{Desk, not_ready};
+
+/// Poster as JPEG
+#[utoipa::path(get, path = "/api/v1/videos/{id}/poster.jpg", tag = "playback", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
+    responses(
+        (status = 302, description = "To the JPEG"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    ))]
+pub(crate) async fn poster_jpeg(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+) -> Result<Response, Problem> {
+    desk.send(&audience, &store, |manifest| Some(manifest.poster.as_ref()?.jpeg.clone())).await
+}
+
+/// Poster as WebP
+#[utoipa::path(get, path = "/api/v1/videos/{id}/poster.webp", tag = "playback", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
+    responses(
+        (status = 302, description = "To the WebP"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    ))]
+pub(crate) async fn poster_webp(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+) -> Result<Response, Problem> {
+    desk.send(&audience, &store, |manifest| Some(manifest.poster.as_ref()?.webp.clone())).await
+}
+
+/// Animated preview
+#[utoipa::path(get, path = "/api/v1/videos/{id}/preview.webp", tag = "playback", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
+    responses(
+        (status = 302, description = "To the animated WebP"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    ))]
+pub(crate) async fn preview(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+) -> Result<Response, Problem> {
+    desk.send(&audience, &store, |manifest| manifest.preview.clone()).await
+}
+
+/// The sound as MP3
+///
+/// A silent clip has none.
+#[utoipa::path(get, path = "/api/v1/videos/{id}/audio.mp3", tag = "playback", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
+    responses(
+        (status = 302, description = "To the MP3"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    ))]
+pub(crate) async fn audio(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+) -> Result<Response, Problem> {
+    desk.send(&audience, &store, |manifest| manifest.mp3.clone()).await
+}
+
+/// The clip as one MP4
+#[utoipa::path(get, path = "/api/v1/videos/{id}/download.mp4", tag = "playback", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
+    responses(
+        (status = 302, description = "To the MP4, as an attachment named by the title"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    ))]
+pub(crate) async fn download(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+) -> Result<Response, Problem> {
+    audience.require_watchable()?;
+    let manifest = desk.manifest(&audience.video).await?;
+    let object = manifest.download.clone().ok_or_else(|| missing(&manifest))?;
+    let name = attachment(&audience.video.title.to_string());
+    let address = desk.addresses(&audience.video, &store).of(&object.key, Some(&name)).await?;
+    redirect(&audience, &manifest, &address)
+}
+
+/// Storyboard cues
+///
+/// `WebVTT` whose cues name regions of one sprite.
+#[utoipa::path(get, path = "/api/v1/videos/{id}/storyboard.vtt", tag = "playback", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
+    responses(
+        (status = 200, content_type = "text/vtt", body = String, description = "Cues with `#xywh=`"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    ))]
+pub(crate) async fn storyboard(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+) -> Result<Response, Problem> {
+    audience.require_watchable()?;
+    let manifest = desk.manifest(&audience.video).await?;
+    let storyboard = manifest.storyboard.as_ref().ok_or_else(|| missing(&manifest))?;
+    let sprite = desk.addresses(&audience.video, &store).of(&storyboard.sprite.key, None).await?;
+    let duration = audience.video.duration.unwrap_or_default();
+    let text = playlist::storyboard_vtt(storyboard, duration, &sprite);
+    let cache = audience.cache_control(manifest.complete);
+    let headers = [(header::CONTENT_TYPE, "text/vtt; charset=utf-8"), (header::CACHE_CONTROL, cache)];
+    Ok((headers, text).into_response())
+}
+
+impl Desk {
+    async fn send(
+        &self,
+        audience: &Audience,
+        store: &StoreAddress,
+        choose: impl FnOnce(&Manifest) -> Option<Object>,
+    ) -> Result<Response, Problem> {
+        audience.require_watchable()?;
+        let manifest = self.manifest(&audience.video).await?;
+        let object = choose(&manifest).ok_or_else(|| missing(&manifest))?;
+        let address = self.addresses(&audience.video, store).of(&object.key, None).await?;
+        redirect(audience, &manifest, &address)
+    }
+}
+
+/// It may still come, or the clip has none.
+fn missing(manifest: &Manifest) -> Problem {
+    if manifest.complete { Problem::not_found() } else { not_ready() }
+}
+
+fn redirect(audience: &Audience, manifest: &Manifest, address: &str) -> Result<Response, Problem> {
+    let location = HeaderValue::from_str(address).map_err(anyhow::Error::from)?;
+    let cache = HeaderValue::from_static(audience.cache_control(manifest.complete));
+    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, cache)];
+    Ok((StatusCode::FOUND, headers).into_response())
+}
+
+/// RFC 6266, with the title in ASCII for those who do not know `filename*`.
+fn attachment(title: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || " -_.".contains(c) { c } else { '_' };
+    let ascii: String = title.chars().map(plain).collect();
+    let encoded = percent_encoding::utf8_percent_encode(title, percent_encoding::NON_ALPHANUMERIC);
+    format!("attachment; filename=\"{ascii}.mp4\"; filename*=UTF-8''{encoded}.mp4")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attachment;
+
+    #[test]
+    fn a_title_cannot_leave_its_quotes() {
+        assert_eq!(
+            attachment("a\"; b é"),
+            "attachment; filename=\"a__ b _.mp4\"; filename*=UTF-8''a%22%3B%20b%20%C3%A9.mp4"
+        );
+    }
+}

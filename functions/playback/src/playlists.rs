@@ -1,0 +1,112 @@
+//! The multivariant playlist and the media playlists it names.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use toktik_media::manifest::{Manifest, Rendition};
+use toktik_media::playlist;
+use toktik_runtime::http::{PathName, Problem, StoreAddress};
+
+use crate::Desk;
+use crate::address::Rendered;
+use crate::audience::Audience;
+
+/// Watch a clip
+#[utoipa::path(
+    get,
+    path = "/api/v1/videos/{id}/playlist.m3u8",
+    tag = "playback",
+    security((), ("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "The clip"),
+        ("token" = Option<String>, Query, description = "Of a playback link to a private clip"),
+    ),
+    responses(
+        (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS multivariant playlist"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    )
+)]
+pub(crate) async fn multivariant(State(desk): State<Arc<Desk>>, audience: Audience) -> Result<Response, Problem> {
+    audience.require_watchable()?;
+    let manifest = desk.manifest(&audience.video).await?;
+    let text = playlist::multivariant(&manifest, &Rendered::playlists_only(audience.token.as_deref()));
+    Ok(respond(&audience, &manifest, text))
+}
+
+/// Watch one rendition
+///
+/// `480p.m3u8`, `480p-iframes.m3u8`, `audio.m3u8`: the names that the multivariant playlist gives.
+#[utoipa::path(
+    get,
+    path = "/api/v1/videos/{id}/playlists/{name}",
+    tag = "playback",
+    security((), ("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "The clip"),
+        ("name" = String, Path, description = "As in the multivariant playlist"),
+        ("token" = Option<String>, Query, description = "Of a playback link to a private clip"),
+    ),
+    responses(
+        (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS media playlist"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+    )
+)]
+pub(crate) async fn media(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+    PathName(name): PathName,
+) -> Result<Response, Problem> {
+    audience.require_watchable()?;
+    let manifest = desk.manifest(&audience.video).await?;
+    let name = name.strip_suffix(".m3u8");
+    let asked = name.and_then(|name| Asked::find(&manifest, name)).ok_or_else(Problem::not_found)?;
+    let addresses = desk.addresses(&audience.video, &store);
+    let links = addresses.of_all(keys(asked.rendition()), audience.token.as_deref()).await?;
+    let text = match asked {
+        Asked::Segments(rendition) => playlist::media(rendition, (&manifest).into(), &links),
+        Asked::Iframes(rendition) => playlist::iframes(rendition, (&manifest).into(), &links),
+    };
+    Ok(respond(&audience, &manifest, text))
+}
+
+enum Asked<'a> {
+    Segments(&'a Rendition),
+    Iframes(&'a Rendition),
+}
+
+impl<'a> Asked<'a> {
+    fn find(manifest: &'a Manifest, name: &str) -> Option<Self> {
+        if let Some(variant) = name.strip_suffix("-iframes") {
+            return Some(Self::Iframes(&manifest.variant(variant)?.rendition));
+        }
+        if let Some(variant) = manifest.variant(name) {
+            return Some(Self::Segments(&variant.rendition));
+        }
+        Some(Self::Segments(&manifest.sound(name)?.rendition))
+    }
+
+    fn rendition(&self) -> &'a Rendition {
+        match self {
+            Self::Segments(rendition) | Self::Iframes(rendition) => rendition,
+        }
+    }
+}
+
+fn keys(rendition: &Rendition) -> Vec<String> {
+    let of_part = |part: &toktik_media::manifest::Part| {
+        let segments = (0..part.segments.len()).map(|index| part.segment_key(index));
+        std::iter::once(part.init_key()).chain(segments).collect::<Vec<_>>()
+    };
+    rendition.parts.iter().flat_map(of_part).collect()
+}
+
+fn respond(audience: &Audience, manifest: &Manifest, text: String) -> Response {
+    let cache = audience.cache_control(manifest.complete);
+    let headers = [(header::CONTENT_TYPE, playlist::CONTENT_TYPE), (header::CACHE_CONTROL, cache)];
+    (headers, text).into_response()
+}

@@ -1,0 +1,179 @@
+//! The feed: public clips that can be watched, latest or most popular first, of everybody or of one channel.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use toktik_catalog::text::{Visibility, parse_tag};
+use toktik_catalog::videos::Video;
+use toktik_events::VideoId;
+use toktik_identity::{Login, UserId};
+use toktik_runtime::http::{Page, PageQuery, Parameters, Problem, ServiceAddress};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::Desk;
+use crate::view::Clip;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct FeedQuery {
+    #[serde(default)]
+    #[param(inline)]
+    sort: Sort,
+    /// Only clips with this tag.
+    tag: Option<String>,
+    /// Only clips of this user, by id or name.
+    channel: Option<String>,
+    /// How many items, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+    /// Where to go on: the `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sort {
+    #[default]
+    Latest,
+    Popular,
+}
+
+/// The feed
+#[utoipa::path(
+    get,
+    path = "/api/v1/videos",
+    tag = "videos",
+    params(FeedQuery),
+    responses(
+        (status = 200, body = Page<Clip>, description = "A page of clips"),
+        (status = 422, body = Problem, description = "`invalid`"),
+    )
+)]
+pub(crate) async fn feed(
+    State(desk): State<Arc<Desk>>,
+    Parameters(query): Parameters<FeedQuery>,
+    service: ServiceAddress,
+) -> Result<Json<Page<Clip>>, Problem> {
+    let limit = PageQuery { limit: query.limit, cursor: None }.limit()?;
+    let tag = tag(query.tag.as_deref())?;
+    let wanted = Wanted { tag, cursor: query.cursor, limit };
+    let (videos, next_cursor) = match (query.channel, query.sort) {
+        (Some(channel), Sort::Latest) => desk.of_channel(&channel, &wanted).await?,
+        (None, Sort::Latest) => desk.latest(&wanted).await?,
+        (channel, Sort::Popular) => desk.popular(channel.as_deref(), &wanted).await?,
+    };
+    let items = desk.show_all(&videos, &service).await?;
+    Ok(Json(Page { items, next_cursor }))
+}
+
+struct Wanted {
+    tag: Option<String>,
+    cursor: Option<String>,
+    limit: usize,
+}
+
+type Found = (Vec<Video>, Option<String>);
+
+impl Wanted {
+    fn shows(&self, video: &Video) -> bool {
+        let tagged = |tag: &String| video.tags.as_slice().contains(tag);
+        is_listed(video) && self.tag.as_ref().is_none_or(tagged)
+    }
+}
+
+impl Desk {
+    async fn latest(&self, wanted: &Wanted) -> Result<Found, Problem> {
+        let after = wanted.cursor.as_deref().map(position).transpose()?;
+        let entries = self.context.catalog.latest(after.as_deref(), wanted.tag.as_deref(), wanted.limit).await;
+        let entries = entries.map_err(anyhow::Error::from)?;
+        let next = (entries.len() == wanted.limit).then(|| entries.last().map(|entry| entry.position.clone()));
+        let ids: Vec<VideoId> = entries.iter().map(|entry| entry.video_id).collect();
+        let videos = self.context.catalog.videos(&ids).await.map_err(anyhow::Error::from)?;
+        let shown = videos.into_iter().filter(|video| wanted.shows(video)).collect();
+        Ok((shown, next.flatten()))
+    }
+
+    async fn of_channel(&self, channel: &str, wanted: &Wanted) -> Result<Found, Problem> {
+        let Some(owner) = self.channel(channel).await? else {
+            return Ok((Vec::new(), None));
+        };
+        let mut after = wanted.cursor.as_deref().map(position).transpose()?;
+        let mut shown = Vec::new();
+        loop {
+            let missing = wanted.limit - shown.len();
+            let page = self.context.catalog.videos_of(owner, after.as_deref(), missing).await;
+            let (videos, next) = page.map_err(anyhow::Error::from)?;
+            shown.extend(videos.into_iter().filter(|video| wanted.shows(video)));
+            if next.is_none() || shown.len() >= wanted.limit {
+                return Ok((shown, next));
+            }
+            after = next;
+        }
+    }
+
+    async fn popular(&self, channel: Option<&str>, wanted: &Wanted) -> Result<Found, Problem> {
+        let owner = match channel {
+            Some(channel) => match self.channel(channel).await? {
+                Some(owner) => Some(owner),
+                None => return Ok((Vec::new(), None)),
+            },
+            None => None,
+        };
+        let mut from = rank(wanted.cursor.as_deref())?;
+        let mut shown = Vec::new();
+        loop {
+            let ranked = self.context.catalog.popular(from, wanted.limit).await.map_err(anyhow::Error::from)?;
+            let ids: Vec<VideoId> = ranked.iter().map(|entry| entry.video_id).collect();
+            for (index, id) in ids.iter().enumerate() {
+                let video = self.context.catalog.video(*id).await.map_err(anyhow::Error::from)?;
+                let of_owner = |video: &Video| owner.is_none_or(|owner| video.owner == owner);
+                shown.extend(video.filter(|video| wanted.shows(video) && of_owner(video)));
+                if shown.len() == wanted.limit {
+                    return Ok((shown, Some((from + index + 1).to_string())));
+                }
+            }
+            if ids.len() < wanted.limit {
+                return Ok((shown, None));
+            }
+            from += ids.len();
+        }
+    }
+
+    /// The user whom this names, by id or by name.
+    async fn channel(&self, channel: &str) -> Result<Option<UserId>, Problem> {
+        if let Ok(id) = channel.parse::<UserId>() {
+            return Ok(Some(id));
+        }
+        // By name alone: who has which e-mail address is nobody's business.
+        let login = Login::Username(channel.to_ascii_lowercase());
+        let user = self.context.catalog.user_by_login(&login).await.map_err(anyhow::Error::from)?;
+        Ok(user.map(|user| user.id))
+    }
+}
+
+fn is_listed(video: &Video) -> bool {
+    video.visibility == Visibility::Public && video.status.is_watchable()
+}
+
+fn tag(tag: Option<&str>) -> Result<Option<String>, Problem> {
+    let parsed = tag.map(parse_tag).transpose();
+    parsed.map_err(|error| Problem::invalid_field("tag", "invalid", error.to_string()))
+}
+
+/// A cursor of the lists that are sorted by time: a moment and an id.
+pub(crate) fn position(cursor: &str) -> Result<String, Problem> {
+    let (moment, id) = cursor.split_once('#').unwrap_or_default();
+    let valid = chrono::DateTime::parse_from_rfc3339(moment).is_ok() && id.parse::<VideoId>().is_ok();
+    if valid { Ok(cursor.to_owned()) } else { Err(bad_cursor()) }
+}
+
+fn rank(cursor: Option<&str>) -> Result<usize, Problem> {
+    let rank = cursor.map(|cursor| cursor.parse::<u16>().map_err(|_| bad_cursor())).transpose()?;
+    Ok(rank.unwrap_or(0).into())
+}
+
+fn bad_cursor() -> Problem {
+    Problem::invalid_field("cursor", "invalid", "is not a cursor of this list")
+}

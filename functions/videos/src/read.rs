@@ -1,0 +1,64 @@
+//! One clip, and one's own clips.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use toktik_catalog::videos::{Status, Video};
+use toktik_events::VideoId;
+use toktik_runtime::http::{Caller, Page, PageQuery, Parameters, PathId, Problem, ServiceAddress, Viewer};
+
+use crate::Desk;
+use crate::view::Clip;
+
+/// One clip
+#[utoipa::path(
+    get,
+    path = "/api/v1/videos/{id}",
+    tag = "videos",
+    security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The clip")),
+    responses(
+        (status = 200, body = Clip, description = "The clip"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 404, body = Problem, description = "`not_found`"),
+    )
+)]
+pub(crate) async fn one(
+    State(desk): State<Arc<Desk>>,
+    Viewer(viewer): Viewer,
+    PathId(id): PathId<VideoId>,
+    service: ServiceAddress,
+) -> Result<Json<Clip>, Problem> {
+    let video = desk.visible(id, viewer.as_ref()).await?;
+    desk.show(&video, &service).await.map(Json)
+}
+
+/// One's own clips
+///
+/// Latest first, whatever their status and visibility.
+#[utoipa::path(
+    get,
+    path = "/api/v1/me/videos",
+    tag = "videos",
+    security(("bearer" = [])),
+    params(PageQuery),
+    responses(
+        (status = 200, body = Page<Clip>, description = "A page of clips"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 422, body = Problem, description = "`invalid`"),
+    )
+)]
+pub(crate) async fn own(
+    State(desk): State<Arc<Desk>>,
+    Caller(caller): Caller,
+    Parameters(query): Parameters<PageQuery>,
+    service: ServiceAddress,
+) -> Result<Json<Page<Clip>>, Problem> {
+    let after = query.cursor.as_deref().map(crate::feed::position).transpose()?;
+    let found = desk.context.catalog.videos_of(caller.user, after.as_deref(), query.limit()?).await;
+    let (videos, next_cursor) = found.map_err(anyhow::Error::from)?;
+    let kept: Vec<Video> = videos.into_iter().filter(|video| video.status != Status::Deleted).collect();
+    let items = desk.show_all(&kept, &service).await?;
+    Ok(Json(Page { items, next_cursor }))
+}

@@ -1,0 +1,110 @@
+//! `toktik janitor --once`: a word to the running `toktik up` through a socket in its data directory, which only its
+//! owner can open.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use toktik_identity::Verifier;
+use toktik_janitor::Sweeper;
+use toktik_runtime::Context;
+use toktik_runtime::context::Clients;
+use toktik_runtime::settings::Common;
+
+use crate::up;
+
+const SOCKET: &str = "control.sock";
+
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// One round now
+    #[arg(long, required = true)]
+    pub once: bool,
+    /// Data directory of the `toktik up` that is meant; without one running there, the stores of the environment are swept
+    #[arg(long, env = "TOKTIK_DATA_DIR", default_value = "./data", value_name = "DIRECTORY")]
+    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub janitor: toktik_janitor::Settings,
+}
+
+pub fn main(settings: Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    runtime.block_on(async {
+        if let Ok(stream) = UnixStream::connect(settings.data_dir.join(SOCKET)).await {
+            return ask(stream).await;
+        }
+        let elsewhere = std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("AWS_"));
+        if !elsewhere {
+            let dir = settings.data_dir.display();
+            bail!("no `toktik up` is running on {dir}, and no AWS_… variable says where else the stores are");
+        }
+        let clients = Clients::from_environment().await;
+        let context = Context::new(&settings.common, clients, Verifier::closed().into())?;
+        Sweeper::new(&context, settings.janitor.originals.keep_source).round().await
+    })
+}
+
+async fn ask(mut stream: UnixStream) -> anyhow::Result<()> {
+    stream.write_all(b"sweep\n").await?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).await?;
+    match answer.trim() {
+        "done" => Ok(()),
+        other => bail!("sweeping failed: {other}"),
+    }
+}
+
+/// Listens until told to stop. Without the socket everything works but this command, so trouble is only logged.
+pub async fn serve(settings: up::Settings, context: Context, stop: CancellationToken) {
+    let path = settings.data_dir.join(SOCKET);
+    let sweeper = Sweeper::new(&context, settings.janitor.originals.keep_source);
+    match listen(&path) {
+        Ok(listener) => {
+            stop.run_until_cancelled(answer_all(listener, &sweeper)).await;
+            let _ = std::fs::remove_file(&path);
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, path = %path.display(), "`toktik janitor --once` will not find this process");
+            stop.cancelled().await;
+        }
+    }
+}
+
+/// The data directory's lock is ours, so that a socket that lies there is a dead one.
+fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    let _ = std::fs::remove_file(path);
+    UnixListener::bind(path)
+}
+
+async fn answer_all(listener: UnixListener, sweeper: &Sweeper) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = answer(stream, sweeper).await {
+                    tracing::debug!(error = format!("{error:#}"), "a command broke off");
+                }
+            }
+            Err(error) => tracing::warn!(error = %error, "could not take a command"),
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, sweeper: &Sweeper) -> anyhow::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut command = String::new();
+    stream.read_line(&mut command).await?;
+    let answer = match command.trim() {
+        "sweep" => match sweeper.round().await {
+            Ok(()) => "done\n".to_owned(),
+            Err(error) => format!("{error:#}\n"),
+        },
+        _ => "unknown command\n".to_owned(),
+    };
+    stream.write_all(answer.as_bytes()).await?;
+    Ok(())
+}

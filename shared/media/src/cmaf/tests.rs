@@ -1,0 +1,225 @@
+use mp4_atom::{Avc1, Avcc, Mvex, Trak};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A track of 10 000 ticks a second whose init says what a splitter reads.
+fn init(codec: Codec) -> Vec<u8> {
+    let mut trak = Trak::default();
+    trak.tkhd.track_id = 1;
+    trak.mdia.mdhd.timescale = 10_000;
+    trak.mdia.minf.stbl.stsd.codecs = vec![codec];
+    let trex = Trex {
+        track_id: 1,
+        ..Trex::default()
+    };
+    let moov = Moov {
+        trak: vec![trak],
+        mvex: Some(Mvex {
+            trex: vec![trex],
+            ..Mvex::default()
+        }),
+        ..Moov::default()
+    };
+    let mut bytes = Vec::new();
+    moov.encode(&mut bytes).expect("a moov");
+    bytes
+}
+
+fn h264() -> Codec {
+    let sps = vec![0x67, 0x64, 0, 0x1f];
+    let avcc = Avcc {
+        sequence_parameter_sets: vec![sps],
+        length_size: 4,
+        ..Avcc::default()
+    };
+    let avcc = Avcc {
+        configuration_version: 1,
+        avc_profile_indication: 0x64,
+        avc_level_indication: 0x1f,
+        ..avcc
+    };
+    Avc1 {
+        avcc,
+        ..Avc1::default()
+    }
+    .into()
+}
+
+/// A GOP of pictures a tenth of a second long, one byte each.
+fn fragment(decode_time: u64, flags: &[u32]) -> Vec<u8> {
+    let samples: Vec<Sample> = flags
+        .iter()
+        .map(|&flags| Sample {
+            duration: 1000,
+            size: 1,
+            flags,
+            cts: 0,
+        })
+        .collect();
+    let mut moof = Moof {
+        mfhd: Mfhd { sequence_number: 1 },
+        traf: vec![traf(1, decode_time, &samples)],
+    };
+    let mut bytes = Vec::new();
+    moof.encode(&mut bytes).expect("a moof");
+    moof.traf[0].trun[0].data_offset = i32::try_from(bytes.len() + 8).ok();
+    bytes.clear();
+    moof.encode(&mut bytes).expect("a moof");
+    append(&mut bytes, MDAT, &vec![7; flags.len()]).expect("an mdat");
+    bytes
+}
+
+const SYNC: u32 = 0x0200_0000;
+
+fn cut(kind: Kind, first_frame: u64) -> Cut {
+    Cut {
+        kind,
+        frame_rate: Fraction::new(10, 1),
+        segment_frames: 4,
+        first_frame,
+        segments: 2,
+        sequence_number: 5,
+    }
+}
+
+fn split_all(input: &[u8], cut: &Cut) -> Result<(Track, Vec<(String, Vec<u8>)>)> {
+    let mut files = Vec::new();
+    let track = split(input, cut, |name, bytes| {
+        files.push((name.to_owned(), bytes.to_vec()));
+        Ok(())
+    })?;
+    Ok((track, files))
+}
+
+fn two_gops() -> Vec<u8> {
+    [
+        init(h264()),
+        fragment(0, &[SYNC, NOT_SYNC]),
+        fragment(2000, &[SYNC, NOT_SYNC]),
+    ]
+    .concat()
+}
+
+/// `tfdt` and sequence number of each fragment.
+fn fragments(bytes: &[u8]) -> Vec<(u64, u32)> {
+    let mut reader = Reader { input: bytes };
+    let mut found = Vec::new();
+    while let Ok(Some(fragment)) = reader.fragment() {
+        let time = fragment.moof.traf[0]
+            .tfdt
+            .as_ref()
+            .map_or(0, |tfdt| tfdt.base_media_decode_time);
+        found.push((time, fragment.moof.mfhd.sequence_number));
+    }
+    found
+}
+
+#[test]
+fn keyframes_are_fragments_by_themselves() {
+    let (track, files) = split_all(&two_gops(), &cut(Kind::Video { gops: 2 }, 0)).expect("a track");
+    assert_eq!(
+        files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["init.mp4", "00000.m4s"]
+    );
+    assert_eq!(files[0].1, init(h264()));
+    assert_eq!(fragments(&files[1].1), [(0, 5), (1000, 6), (2000, 7), (3000, 8)]);
+    assert_eq!(
+        (track.codecs.as_str(), track.ticks, track.samples),
+        ("avc1.64001f", 4000, 4)
+    );
+    let segment = &track.segments[0];
+    assert_eq!((segment.duration, segment.size), (0.4, files[1].1.len() as u64));
+    for keyframe in &segment.keyframes {
+        let range = usize::try_from(keyframe.offset).unwrap_or(0)..;
+        let range = &files[1].1[range][..usize::try_from(keyframe.size).unwrap_or(0)];
+        assert_eq!(fragments(range).len(), 1);
+        assert_eq!(range.last(), Some(&7));
+    }
+}
+
+#[test]
+fn a_unit_continues_where_its_predecessor_ended() {
+    let (_, files) = split_all(&two_gops(), &cut(Kind::Video { gops: 1 }, 40)).expect("a track");
+    assert_eq!(files.len(), 3);
+    assert_eq!(fragments(&files[1].1), [(40_000, 5), (41_000, 6)]);
+    assert_eq!(fragments(&files[2].1), [(42_000, 7), (43_000, 8)]);
+}
+
+#[test]
+fn sound_is_cut_at_the_nearest_sample() {
+    let input = [init(h264()), fragment(0, &[SYNC; 3]), fragment(3000, &[SYNC; 3])].concat();
+    let (track, files) = split_all(&input, &cut(Kind::Audio, 0)).expect("a track");
+    assert_eq!(
+        track
+            .segments
+            .iter()
+            .map(|segment| segment.duration)
+            .collect::<Vec<_>>(),
+        [0.4, 0.2]
+    );
+    assert_eq!(fragments(&files[2].1), [(4000, 6)]);
+}
+
+#[test]
+fn the_last_sound_segment_takes_what_is_left() {
+    let input = [init(h264()), fragment(0, &[SYNC; 30])].concat();
+    let (track, _) = split_all(&input, &cut(Kind::Audio, 0)).expect("a track");
+    assert_eq!(
+        track
+            .segments
+            .iter()
+            .map(|segment| segment.duration)
+            .collect::<Vec<_>>(),
+        [0.4, 2.6]
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let video = cut(Kind::Video { gops: 1 }, 0);
+    let error = |input: &[u8]| {
+        split_all(input, &video)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    assert_eq!(error(b""), "there is no moov");
+    assert_eq!(error(&init(h264())), "there is no moof");
+    assert_eq!(
+        error(&two_gops()[..two_gops().len() - 1]),
+        "the file ends in the middle of a box"
+    );
+    let late = [init(h264()), fragment(0, &[SYNC]), fragment(2000, &[SYNC])].concat();
+    assert_eq!(error(&late), "fragment 6 does not begin where its predecessor ends");
+    let open = [init(h264()), fragment(0, &[NOT_SYNC])].concat();
+    assert_eq!(error(&open), "fragment 5 does not begin with a keyframe");
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_are_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let video = cut(Kind::Video { gops: 1 }, 0);
+        prop_assert!(split_all(&bytes, &video).is_err());
+    }
+
+    #[test]
+    fn truncated_files_are_an_error_or_shorter(length in 0_usize..2000, audio: bool) {
+        let input = two_gops();
+        let kind = if audio { Kind::Audio } else { Kind::Video { gops: 1 } };
+        if let Ok((track, _)) = split_all(&input[..length.min(input.len())], &cut(kind, 0)) {
+            prop_assert!(track.samples <= 4);
+        }
+    }
+
+    #[test]
+    fn flipped_bytes_do_not_panic(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8), audio: bool) {
+        let mut input = two_gops();
+        for (at, value) in changes {
+            let at = at % input.len();
+            input[at] = value;
+        }
+        let kind = if audio { Kind::Audio } else { Kind::Video { gops: 1 } };
+        let _ = split_all(&input, &cut(kind, 0));
+    }
+}

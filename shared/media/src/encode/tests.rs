@@ -1,0 +1,169 @@
+use super::*;
+use crate::plan::{Options, plan};
+use crate::source::{Source, Transfer, Video};
+
+fn source() -> Source {
+    Source {
+        demuxer: "mov".to_owned(),
+        duration: 6.0,
+        video: Video {
+            stream: 0,
+            codec: "h264".to_owned(),
+            width: 640,
+            height: 360,
+            start: 0.04,
+            frame_rate: Fraction::new(30, 1),
+            variable_frame_rate: false,
+            transfer: Transfer::Sdr,
+            pixel_format: "yuv420p".to_owned(),
+            color_range: None,
+            color_space: Some("bt709".to_owned()),
+        },
+        audio: Some(Audio {
+            stream: 1,
+            codec: "aac".to_owned(),
+            channels: 2,
+            sample_rate: 48_000,
+        }),
+    }
+}
+
+fn planned(source: &Source) -> Plan {
+    plan(source, &Options::default())
+}
+
+const INPUT: &str = "-y -copyts -protocol_whitelist file,pipe -format_whitelist mov -f mov -max_error_rate 0.5 \
+                     -threads 2 -i in";
+
+#[test]
+fn picture() {
+    let plan = planned(&source());
+    assert_eq!(
+        unit_args(&plan, &plan.units[1], "in").join(" "),
+        format!(
+            "{INPUT} -filter_complex_threads 2 -filter_complex \
+             [0:0]setpts=PTS-round(0.04/TB),fps=30/1:start_time=0.000000:eof_action=pass,tpad=stop=-1:stop_mode=clone,\
+             trim=end_frame=180,setpts=N,scale=640:360:flags=bicubic+accurate_rnd:in_color_matrix=bt709:in_range=tv:\
+             out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,\
+             setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,split=2[360p][from-240p];\
+             [from-240p]scale=426:240:flags=bicubic+accurate_rnd,setsar=1[240p] \
+             -map [360p] -c:v libx264 -preset veryfast -profile:v high -level:v 3.0 -refs 2 -crf 23 -maxrate 800000 \
+             -bufsize 1600000 {TAIL} 360p.mp4 \
+             -map [240p] -c:v libx264 -preset veryfast -profile:v high -level:v 2.1 -refs 2 -crf 25 -maxrate 96000 \
+             -bufsize 96000 {TAIL} 240p.mp4"
+        )
+    );
+}
+
+const TAIL: &str = "-g 60 -keyint_min 60 -sc_threshold 0 -flags +cgop+bitexact -threads 2 -color_primaries bt709 \
+                    -color_trc bt709 -colorspace bt709 -color_range tv -fps_mode passthrough \
+                    -bsf:v filter_units=remove_types=6 -video_track_timescale 10020 -map_metadata -1 -map_chapters -1 \
+                    -fflags +bitexact -movflags +default_base_moof+skip_trailer+frag_keyframe+delay_moov -f mp4";
+
+#[test]
+fn picture_from_the_middle() {
+    let plan = planned(&source());
+    let work = Work::Video {
+        rungs: vec!["240p".to_owned()],
+        first_frame: 120,
+        frames: 60,
+    };
+    let args = unit_args(
+        &plan,
+        &Unit {
+            id: "video-1".to_owned(),
+            work,
+        },
+        "in",
+    )
+    .join(" ");
+    assert!(
+        args.starts_with("-seek_timestamp 1 -noaccurate_seek -ss 3.040000 -y -copyts"),
+        "{args}"
+    );
+    assert!(args.contains("fps=30/1:start_time=4.000000:eof_action=pass,"), "{args}");
+    assert!(
+        args.contains("trim=end_frame=60,") && args.contains("split=1[240p]"),
+        "{args}"
+    );
+}
+
+#[test]
+fn sound() {
+    let plan = planned(&source());
+    let one = |name: &str, rate: u32| {
+        format!(
+            "-map [{name}] -c:a aac -b:a {rate} -flags +bitexact -bsf:a noise=drop='eq(n\\,0)' -frag_duration 1000000 \
+             -map_metadata -1 -map_chapters -1 -fflags +bitexact \
+             -movflags +default_base_moof+skip_trailer+empty_moov -f mp4 {name}.mp4"
+        )
+    };
+    assert_eq!(
+        unit_args(&plan, &plan.units[0], "in").join(" "),
+        format!(
+            "{INPUT} -filter_complex \
+             [0:1]asetpts=PTS-round(0.04/TB),aresample=48000:async=1:first_pts=0,\
+             aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len=288000,atrim=end_sample=288000,\
+             asplit=2[audio][audio-low] {} {}",
+            one("audio", 128_000),
+            one("audio-low", 64_000)
+        )
+    );
+}
+
+#[test]
+fn high_dynamic_range_is_mapped_after_scaling() {
+    let mut source = source();
+    source.video.transfer = Transfer::Pq;
+    let plan = planned(&source);
+    let args = unit_args(&plan, &plan.units[1], "in").join(" ");
+    let look = "zscale=w=640:h=360:f=bicubic:rin=limited:tin=smpte2084:pin=2020:min=2020_ncl:t=linear:npl=100,\
+                format=gbrpf32le,zscale=p=709,tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p";
+    assert!(args.contains(look), "{args}");
+}
+
+#[test]
+fn outputs_of_units() {
+    let plan = planned(&source());
+    let files = |unit| {
+        outputs(&plan, unit)
+            .into_iter()
+            .map(|output| output.file)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(files(&plan.units[0]), ["audio.mp4", "audio-low.mp4"]);
+    assert_eq!(files(&plan.units[1]), ["360p.mp4", "240p.mp4"]);
+}
+
+#[test]
+fn mp3() {
+    let plan = planned(&source());
+    let args = mp3_args(&plan, "in", "A title", "a channel").unwrap_or_default();
+    let tail = [
+        "-metadata",
+        "title=A title",
+        "-metadata",
+        "artist=a channel",
+        "-id3v2_version",
+        "3",
+    ];
+    assert!(args.windows(tail.len()).any(|window| window == tail), "{args:?}");
+}
+
+#[test]
+fn download() {
+    assert_eq!(
+        download_args("v.mp4", Some("a.mp4")).join(" "),
+        "-y -protocol_whitelist file,pipe -f mov -i v.mp4 -protocol_whitelist file,pipe -f mov -i a.mp4 -map 0:v:0 \
+         -map 1:a:0 -c copy -map_metadata -1 -map_chapters -1 -fflags +bitexact -movflags +faststart -f mp4 download.mp4"
+    );
+}
+
+#[test]
+fn a_frame_is_a_whole_number_of_ticks() {
+    for (num, den) in [(30, 1), (30_000, 1_001), (1, 1), (60, 1), (17, 1), (120_000, 7_u32)] {
+        let ticks = u64::from(timescale(Fraction::new(num, den))) * u64::from(den);
+        assert!(timescale(Fraction::new(num, den)) >= 10_000);
+        assert_eq!(ticks % u64::from(num), 0);
+    }
+}

@@ -1,0 +1,234 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::source::{Audio, Transfer};
+
+fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
+    Source {
+        demuxer: "mov".to_owned(),
+        duration: 24.0,
+        video: Video {
+            stream: 0,
+            codec: "h264".to_owned(),
+            width,
+            height,
+            start: 0.0,
+            frame_rate,
+            variable_frame_rate: false,
+            transfer: Transfer::Sdr,
+            pixel_format: "yuv420p".to_owned(),
+            color_range: None,
+            color_space: None,
+        },
+        audio: Some(Audio {
+            stream: 1,
+            codec: "aac".to_owned(),
+            channels: 2,
+            sample_rate: 48_000,
+        }),
+    }
+}
+
+fn planned(width: u32, height: u32) -> Plan {
+    plan(&source(width, height, Fraction::new(30, 1)), &Options::default())
+}
+
+fn sizes(plan: &Plan) -> Vec<(&str, u32, u32)> {
+    plan.rungs
+        .iter()
+        .map(|rung| (rung.name.as_str(), rung.width, rung.height))
+        .collect()
+}
+
+#[test]
+fn full_high_definition_has_every_rung() {
+    assert_eq!(
+        sizes(&planned(1920, 1080)),
+        [
+            ("1080p", 1920, 1080),
+            ("720p", 1280, 720),
+            ("480p", 854, 480),
+            ("360p", 640, 360),
+            ("240p", 426, 240)
+        ]
+    );
+}
+
+#[test]
+fn the_short_side_counts() {
+    assert_eq!(sizes(&planned(720, 1280))[0], ("720p", 720, 1280));
+    assert_eq!(
+        sizes(&planned(642, 642)),
+        [("480p", 480, 480), ("360p", 360, 360), ("240p", 240, 240)]
+    );
+    assert_eq!(sizes(&planned(3840, 2160))[0], ("1080p", 1920, 1080));
+}
+
+#[test]
+fn a_small_source_keeps_its_own_even_size() {
+    assert_eq!(sizes(&planned(161, 91)), [("90p", 160, 90)]);
+    assert_eq!(sizes(&planned(16, 16)), [("16p", 16, 16)]);
+    assert_eq!(sizes(&planned(17, 239)), [("16p", 16, 238)]);
+}
+
+#[test]
+fn strips_stay_within_what_decoders_take() {
+    assert_eq!(sizes(&planned(8192, 512)), [("256p", 4096, 256)]);
+    assert_eq!(sizes(&planned(512, 8192)), [("256p", 256, 4096)]);
+}
+
+#[test]
+fn the_lowest_rung_has_the_low_sound() {
+    let plan = planned(1280, 720);
+    let sounds: Vec<_> = plan
+        .rungs
+        .iter()
+        .map(|rung| rung.sound.as_deref().unwrap_or_default())
+        .collect();
+    assert_eq!(sounds, ["audio", "audio", "audio", "audio-low"]);
+    assert_eq!(
+        plan.sounds.iter().map(|sound| sound.bit_rate).collect::<Vec<_>>(),
+        [128_000, 64_000]
+    );
+    assert_eq!(
+        planned(320, 200)
+            .sounds
+            .iter()
+            .map(|sound| sound.bit_rate)
+            .collect::<Vec<_>>(),
+        [64_000]
+    );
+}
+
+#[test]
+fn levels_of_the_ladder() {
+    let levels = |rate| -> Vec<u32> {
+        let plan = plan(&source(1920, 1080, Fraction::new(rate, 1)), &Options::default());
+        plan.rungs.iter().map(|rung| rung.level).collect()
+    };
+    assert_eq!(levels(30), [40, 31, 31, 30, 21]);
+    assert_eq!(levels(60), [42, 32, 31, 31, 30]);
+}
+
+#[test]
+fn sound_is_the_first_unit() {
+    let plan = planned(640, 360);
+    let ids: Vec<_> = plan.units.iter().map(|unit| unit.id.as_str()).collect();
+    assert_eq!(ids, ["audio", "video-0"]);
+    let rungs = vec!["360p".to_owned(), "240p".to_owned()];
+    assert_eq!(
+        plan.units[1].work,
+        Work::Video {
+            rungs,
+            first_frame: 0,
+            frames: 720
+        }
+    );
+}
+
+#[test]
+fn the_grid() {
+    let grid = |num, den, seconds| {
+        let mut source = source(320, 240, Fraction::new(num, den));
+        source.duration = seconds;
+        let plan = plan(&source, &Options::default());
+        (
+            plan.frames,
+            plan.gop_frames,
+            plan.gops_per_segment,
+            plan.target_duration(),
+        )
+    };
+    assert_eq!(grid(30, 1, 24.0), (720, 60, 2, 4));
+    assert_eq!(grid(30_000, 1_001, 10.0), (300, 59, 2, 4));
+    assert_eq!(grid(24_000, 1_001, 10.0), (240, 47, 2, 4));
+    assert_eq!(grid(1, 1, 5.0), (5, 2, 2, 4));
+    assert_eq!(grid(3, 2, 6.0), (9, 3, 2, 4));
+    assert_eq!(grid(30, 1, 0.033), (1, 60, 2, 1));
+    assert_eq!(grid(30, 1, 0.0), (1, 60, 2, 1));
+}
+
+#[test]
+fn rates() {
+    let rate = |num, den, variable| {
+        let mut video = source(320, 240, Fraction::new(num, den)).video;
+        video.variable_frame_rate = variable;
+        let Fraction { num, den } = frame_rate(&video);
+        (num, den)
+    };
+    assert_eq!(rate(120, 1, false), (60, 1));
+    assert_eq!(rate(100, 1, false), (50, 1));
+    assert_eq!(rate(90, 1, false), (45, 1));
+    assert_eq!(rate(120_000, 1_001, false), (60_000, 1_001));
+    assert_eq!(rate(60_020, 1_000, false), (60, 1));
+    assert_eq!(rate(2997, 100, false), (30_000, 1_001));
+    assert_eq!(rate(1, 10, false), (1, 1));
+    assert_eq!(rate(1000, 1, false), (30, 1));
+    assert_eq!(rate(90_000, 1, true), (30, 1));
+    assert_eq!(rate(0, 0, false), (30, 1));
+    assert_eq!(rate(17, 1, false), (17, 1));
+    assert_eq!(rate(283, 10, true), (30_000, 1_001));
+    assert_eq!(rate(2995, 100, true), (30_000, 1_001));
+    assert_eq!(rate(7, 1, true), (10, 1));
+    assert_eq!(rate(119, 1, true), (60, 1));
+}
+
+#[test]
+fn a_plan_survives_its_store() {
+    let plan = planned(1920, 1080);
+    let text = serde_json::to_string(&plan).expect("plans are plain data");
+    assert_eq!(serde_json::from_str::<Plan>(&text).ok(), Some(plan));
+}
+
+proptest! {
+    #[test]
+    fn rungs_of_any_source(width in 16_u32..=8192, height in 16_u32..=8192, num in 1_u32..=120_000, den in 1_u32..=1_001) {
+        let plan = plan(&source(width, height, Fraction::new(num, den)), &Options::default());
+        prop_assert!(!plan.rungs.is_empty());
+        for rung in &plan.rungs {
+            check_size(rung, width, height)?;
+            check_level(rung, plan.frame_rate)?;
+        }
+        let mut names: Vec<_> = plan.rungs.iter().map(|rung| &rung.name).collect();
+        names.dedup();
+        prop_assert_eq!(names.len(), plan.rungs.len());
+    }
+
+    #[test]
+    fn grid_of_any_rate(num in any::<u32>(), den in any::<u32>(), variable: bool, seconds in 0.0..100_000.0) {
+        let mut source = source(320, 240, Fraction::new(num, den));
+        source.video.variable_frame_rate = variable;
+        source.duration = seconds;
+        let plan = plan(&source, &Options::default());
+        let rate = plan.frame_rate.as_f64();
+        prop_assert!((0.999..=60.0).contains(&rate), "{rate}");
+        prop_assert!(f64::from(plan.gop_frames) / rate <= 2.0);
+        prop_assert!(f64::from(plan.segment_frames()) / rate <= 4.0);
+        prop_assert!((plan.duration() - seconds).abs() <= 0.5 / rate + 1e-6 || plan.frames == 1);
+    }
+}
+
+fn check_size(rung: &Rung, width: u32, height: u32) -> Result<(), TestCaseError> {
+    prop_assert!(rung.width % 2 == 0 && rung.height % 2 == 0 && rung.width > 0 && rung.height > 0);
+    prop_assert!(rung.width <= width && rung.height <= height);
+    prop_assert!(rung.width.max(rung.height) <= LONGEST_SIDE);
+    // Within a pixel of the exact size for one of the sides; own sizes lose an odd pixel on either.
+    let (w, h) = (f64::from(rung.width), f64::from(rung.height));
+    let aspect = f64::from(width) / f64::from(height);
+    let off = (w - h * aspect).abs().min((h - w / aspect).abs());
+    prop_assert!(off <= 2.0, "{w}x{h} of {width}x{height}");
+    Ok(())
+}
+
+fn check_level(rung: &Rung, frame_rate: Fraction) -> Result<(), TestCaseError> {
+    let level = LEVELS.iter().find(|level| level.number == rung.level);
+    let Some(level) = level else {
+        return Err(TestCaseError::fail("no such level"));
+    };
+    let frame = u64::from(rung.width.div_ceil(16)) * u64::from(rung.height.div_ceil(16));
+    prop_assert!(frame <= level.frame);
+    prop_assert!(frame * u64::from(frame_rate.num) <= level.rate * u64::from(frame_rate.den));
+    prop_assert!(frame * BUFFERED_FRAMES <= level.buffered);
+    prop_assert!(u64::from(rung.max_rate) <= level.bit_rate * 1250);
+    Ok(())
+}

@@ -52,7 +52,7 @@ impl Field {
     }
 }
 
-/// A JSON body, or an empty one.
+/// A JSON body, or a null or empty one.
 pub(crate) struct OptionalInput<T>(pub(crate) Option<T>);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalInput<T> {
@@ -68,8 +68,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalInput<T> {
             return Ok(Self(None));
         }
         let again = Request::from_parts(parts, Body::from(bytes));
-        let Input(input) = Input::from_request(again, state).await?;
-        Ok(Self(Some(input)))
+        Input::from_request(again, state).await.map(|Input(input)| Self(input))
     }
 }
 

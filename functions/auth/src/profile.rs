@@ -28,17 +28,17 @@ const FRESH: TimeDelta = TimeDelta::minutes(15);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Edit {
     /// The old name is free for others at once.
-    #[schema(value_type = Option<String>, min_length = 3, max_length = 30)]
+    #[schema(value_type = String, min_length = 3, max_length = 30)]
     #[serde(default)]
     username: Field,
-    #[schema(value_type = Option<String>, max_length = 254, format = "email")]
+    #[schema(value_type = String, max_length = 254, format = "email")]
     #[serde(default)]
     email: Field,
     /// A new password; needs `current_password`, and ends all other sessions.
-    #[schema(value_type = Option<String>, min_length = 8, max_length = 128, format = "password")]
+    #[schema(value_type = String, min_length = 8, max_length = 128, format = "password")]
     #[serde(default)]
     password: Field,
-    #[schema(value_type = Option<String>, format = "password")]
+    #[schema(value_type = String, format = "password")]
     #[serde(default)]
     current_password: Field,
     /// Null or empty takes it away.
@@ -55,7 +55,7 @@ pub(crate) struct Edit {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Farewell {
     /// Needed unless the session began within the last 15 minutes.
-    #[schema(value_type = Option<String>, format = "password")]
+    #[schema(value_type = String, format = "password")]
     #[serde(default)]
     password: Field,
 }

@@ -21,7 +21,8 @@ use crate::{App, internal};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Register {
     /// ASCII letters, digits, `_`, `-` and `.`; unique without regard to case.
-    #[schema(value_type = String, required = true, min_length = 3, max_length = 30, example = "ada")]
+    #[schema(value_type = String, required = true, min_length = 3, max_length = 30, example = "ada",
+        pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_]$")]
     #[serde(default)]
     username: Field,
     #[schema(value_type = String, required = true, max_length = 254, format = "email", example = "ada@example.com")]
@@ -42,7 +43,9 @@ pub(crate) struct Account {
     /// `user` or `admin`.
     #[schema(value_type = String)]
     role: Role,
+    #[schema(required = true)]
     display_name: Option<String>,
+    #[schema(required = true)]
     bio: Option<String>,
     created_at: DateTime<Utc>,
 }
@@ -114,7 +117,8 @@ impl Register {
     request_body = Register,
     responses(
         (status = 201, description = "The account was created", body = Registered),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body is not JSON, or the Idempotency-Key is no key", body = Problem,
+            content_type = "application/problem+json"),
         (status = 409, description = "`username_taken` or `email_taken`", body = Problem,
             content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON", body = Problem,

@@ -3,6 +3,7 @@
 use toktik_identity::{Passwords, SignSettings};
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     #[command(flatten)]
     pub sign: SignSettings,

@@ -16,6 +16,7 @@ pub struct DeadLetter;
 
 /// It has no settings of its own.
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {}
 
 impl Serverless for DeadLetter {

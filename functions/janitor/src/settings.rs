@@ -3,6 +3,7 @@ use std::time::Duration;
 use toktik_runtime::settings::{Originals, seconds};
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     #[command(flatten)]
     pub originals: Originals,

@@ -18,6 +18,7 @@ use toktik_runtime::{Context, Serverless, Service};
 pub struct Package;
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     #[command(flatten)]
     pub media: Media,

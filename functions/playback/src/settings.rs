@@ -4,6 +4,7 @@ use toktik_identity::Secret;
 use toktik_runtime::settings::seconds;
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     /// How long a signed playback URL is good, seconds
     #[arg(long, env = "TOKTIK_PLAYBACK_URL_TTL", default_value = "14400", value_parser = seconds)]

@@ -22,6 +22,7 @@ use toktik_runtime::{Context, Failure};
 const TIME: Duration = Duration::from_mins(5);
 
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     #[command(flatten)]
     pub(crate) media: MediaSettings,

@@ -3,6 +3,7 @@ use std::time::Duration;
 use toktik_runtime::settings::seconds;
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     /// Largest upload, bytes
     #[arg(long, env = "TOKTIK_MAX_UPLOAD_BYTES", default_value_t = 1 << 30)]

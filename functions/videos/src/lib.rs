@@ -27,6 +27,7 @@ pub struct Videos;
 
 /// It has no settings of its own.
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {}
 
 impl Serverless for Videos {

@@ -14,6 +14,7 @@ use toktik_runtime::{server, stop_signal, telemetry};
 use crate::secrets::Secrets;
 
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     /// Address to serve on
     #[arg(long, env = "TOKTIK_LISTEN", default_value = "127.0.0.1:4566")]

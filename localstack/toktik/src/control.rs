@@ -19,6 +19,7 @@ use crate::up;
 const SOCKET: &str = "control.sock";
 
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     /// One round now
     #[arg(long, required = true)]

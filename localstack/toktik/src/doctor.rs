@@ -8,6 +8,7 @@ use toktik_media::sandbox;
 use toktik_media::settings::Settings as Media;
 
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     /// Data directory that `toktik up` is to use
     #[arg(long, env = "TOKTIK_DATA_DIR", default_value = "./data", value_name = "DIRECTORY")]

@@ -29,6 +29,7 @@ use crate::{api, control, provision};
 const LEASE_CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     /// Where everything is kept
     #[arg(long, env = "TOKTIK_DATA_DIR", default_value = "./data", value_name = "DIRECTORY")]

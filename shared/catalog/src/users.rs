@@ -20,6 +20,8 @@ use crate::table::{Error, Key, Write};
 const DELETED: &str = "deleted";
 /// How long the answer to a registration is kept for its `Idempotency-Key`.
 const REMEMBERED_FOR: TimeDelta = TimeDelta::hours(24);
+/// Bytes; no name or address is longer, and a key of DynamoDB could not be.
+const LONGEST_LOGIN: usize = 1024;
 /// How often a change is tried again because another one came first.
 const CHANGE_ATTEMPTS: u32 = 8;
 
@@ -274,6 +276,9 @@ impl Catalog {
 
     /// Whose username or address this is.
     pub async fn user_by_login(&self, login: &Login) -> Result<Option<User>, Error> {
+        if login.key().len() > LONGEST_LOGIN {
+            return Ok(None);
+        }
         let key = match login {
             Login::Username(key) => name_claim(key),
             Login::Email(key) => email_claim(key),

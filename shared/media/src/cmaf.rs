@@ -97,6 +97,7 @@ pub struct Track {
     pub ticks: u64,
     pub samples: u64,
     pub init_size: u64,
+    pub init_hash: u64,
     pub segments: Vec<Segment>,
 }
 
@@ -106,6 +107,7 @@ impl Track {
         Part {
             prefix,
             init_size: self.init_size,
+            init_hash: self.init_hash,
             segments: self.segments,
         }
     }
@@ -160,7 +162,7 @@ pub fn split(input: impl Read, cut: &Cut, mut sink: impl FnMut(&str, &[u8]) -> i
     while let Some(fragment) = reader.fragment()? {
         splitter.take(&fragment, &mut sink)?;
     }
-    splitter.finish(init.len() as u64, &mut sink)
+    splitter.finish(&init, &mut sink)
 }
 
 /// What the init segment says of its only track.
@@ -586,7 +588,7 @@ impl<'a> Splitter<'a> {
         Ok(())
     }
 
-    fn finish(mut self, init_size: u64, sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<Track> {
+    fn finish(mut self, init: &[u8], sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<Track> {
         self.end_chunk()?;
         self.end_segment(sink)?;
         if self.segments.is_empty() {
@@ -597,7 +599,8 @@ impl<'a> Splitter<'a> {
             timescale: self.track.timescale,
             ticks: self.elapsed,
             samples: self.samples,
-            init_size,
+            init_size: init.len() as u64,
+            init_hash: fnv(init),
             segments: self.segments,
         })
     }
@@ -649,6 +652,13 @@ fn traf(track_id: u32, decode_time: u64, samples: &[Sample]) -> Traf {
 #[expect(clippy::cast_precision_loss, reason = "a clip of 2^52 ticks has no end")]
 fn seconds(ticks: u64, timescale: u32) -> f64 {
     ticks as f64 / f64::from(timescale)
+}
+
+/// FNV-1a: tells init segments of one encoder apart, and is the same on every machine.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

@@ -85,12 +85,16 @@ fn video_args(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64, input
     args
 }
 
-/// Starts decoding a little early: a demuxer finds the keyframe before a time only roughly, and `fps` drops what
-/// comes before the range.
+/// Demuxers that find the keyframe before a time. Others land anywhere, as in a transport stream, and their decoder
+/// would wait for a keyframe that does not come; they are decoded from the start.
+const INDEXED: [&str; 2] = ["mov", "matroska"];
+
+/// Starts decoding a little early, since keyframes are found by decoding time; `fps` drops what is before the range.
 fn seek(plan: &Plan, first_frame: u64) -> Vec<String> {
     const EARLY: f64 = 1.0;
     let ahead = plan.seconds(first_frame) - EARLY;
-    if ahead <= 0.0 {
+    let indexed = INDEXED.iter().any(|name| plan.source.demuxer.starts_with(name));
+    if ahead <= 0.0 || !indexed {
         return Vec::new();
     }
     let time = format!("{:.6}", plan.source.video.start + ahead);

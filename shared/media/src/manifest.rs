@@ -64,6 +64,8 @@ pub struct Part {
     /// The folder, ending in `/`; files in it are `init.mp4`, `00000.m4s`, `00001.m4s` ...
     pub prefix: String,
     pub init_size: u64,
+    /// Of the init segment's bytes: parts that agree in it can share one.
+    pub init_hash: u64,
     pub segments: Vec<Segment>,
 }
 

@@ -157,19 +157,9 @@ fn iframe_bandwidth(manifest: &Manifest, variant: &Variant) -> u64 {
 /// The segments of one variant or sound.
 pub fn media(rendition: &Rendition, state: State, links: &impl Links) -> String {
     let mut text = media_header(rendition, state);
-    for part in &rendition.parts {
-        text.push_str(&map_line(part, links));
-        for (index, segment) in part.segments.iter().enumerate() {
-            append(
-                &mut text,
-                format_args!(
-                    "#EXTINF:{:.6},\n{}\n",
-                    segment.duration,
-                    links.object(&part.segment_key(index))
-                ),
-            );
-        }
-    }
+    text.push_str(&segment_list(rendition, links, |segment, url| {
+        format!("#EXTINF:{:.6},\n{url}\n", segment.duration)
+    }));
     end(&mut text, state);
     text
 }
@@ -178,13 +168,23 @@ pub fn media(rendition: &Rendition, state: State, links: &impl Links) -> String 
 pub fn iframes(rendition: &Rendition, state: State, links: &impl Links) -> String {
     let mut text = media_header(rendition, state);
     text.push_str("#EXT-X-I-FRAMES-ONLY\n");
+    text.push_str(&segment_list(rendition, links, keyframe_lines));
+    end(&mut text, state);
+    text
+}
+
+/// A part's init segment is named only where it differs from the one before: some players start anew with each.
+fn segment_list(rendition: &Rendition, links: &impl Links, lines: impl Fn(&Segment, &str) -> String) -> String {
+    let mut text = String::new();
+    let mut init = None;
     for part in &rendition.parts {
-        text.push_str(&map_line(part, links));
+        if init.replace(part.init_hash) != Some(part.init_hash) {
+            text.push_str(&map_line(part, links));
+        }
         for (index, segment) in part.segments.iter().enumerate() {
-            text.push_str(&keyframe_lines(segment, &links.object(&part.segment_key(index))));
+            text.push_str(&lines(segment, &links.object(&part.segment_key(index))));
         }
     }
-    end(&mut text, state);
     text
 }
 

@@ -8,6 +8,7 @@ use crate::sandbox::Mode;
 pub const GRACE: f64 = 0.5;
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub struct Settings {
     /// Longest clip that is accepted, in seconds (with half a second of grace); 0 for no limit
     #[arg(long, env = "TOKTIK_MAX_DURATION", default_value_t = 60.0, value_parser = seconds, value_name = "SECONDS")]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cloudevents::binding::http::to_event;
@@ -79,7 +79,6 @@ fn description(document: OpenApi) -> Router {
     let json = document.clone();
     Router::new()
         .route("/openapi.json", get(move || async move { Json(json) }))
-        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
 }
 

@@ -1,5 +1,6 @@
 //! Logs and metrics, set up once for the process.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use anyhow::Context;
@@ -21,9 +22,10 @@ pub fn log(settings: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).context("TOKTIK_LOG (--log) cannot be understood")?;
     let registry = tracing_subscriber::registry().with(filter);
     let writer = std::io::stderr;
+    let colours = std::io::stderr().is_terminal();
     match settings.log_format {
         LogFormat::Text => registry
-            .with(tracing_subscriber::fmt::layer().with_writer(writer).with_target(false))
+            .with(tracing_subscriber::fmt::layer().with_writer(writer).with_target(false).with_ansi(colours))
             .try_init(),
         LogFormat::Json => registry
             .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer))

@@ -550,6 +550,11 @@ async fn signing_out_ends_the_session_as_often_as_one_likes() {
     refusal(house.refresh(&session.refresh), StatusCode::UNAUTHORIZED).await;
     let nothing = house.request(Method::POST, "/api/v1/auth/logout").send().await.unwrap();
     expect(nothing, StatusCode::NO_CONTENT).await;
+    expect(
+        house.post("logout", &Value::Null).send().await.unwrap(),
+        StatusCode::NO_CONTENT,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ fn rendition(segments: &[(f64, u64)]) -> Rendition {
         parts: vec![Part {
             prefix: String::new(),
             init_size: 0,
+            init_hash: 0,
             segments,
         }],
     }
@@ -58,6 +59,7 @@ fn ten_minutes_fit_in_one_item() {
         parts: vec![Part {
             prefix: "p".repeat(100),
             init_size: 800,
+            init_hash: u64::MAX,
             segments: vec![segment; 150],
         }],
     };

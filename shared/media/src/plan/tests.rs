@@ -73,8 +73,8 @@ fn a_small_source_keeps_its_own_even_size() {
 
 #[test]
 fn strips_stay_within_what_decoders_take() {
-    assert_eq!(sizes(&planned(8192, 512)), [("256p", 4096, 256)]);
-    assert_eq!(sizes(&planned(512, 8192)), [("256p", 256, 4096)]);
+    assert_eq!(sizes(&planned(8192, 512)), [("256p", 4096, 256), ("240p", 3840, 240)]);
+    assert_eq!(sizes(&planned(256, 8192)), [("128p", 128, 4096)]);
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn rendition(codecs: &str, prefix: &str, segments: Vec<Segment>) -> Rendition {
         parts: vec![Part {
             prefix: prefix.to_owned(),
             init_size: 800,
+            init_hash: 1,
             segments,
         }],
     }
@@ -162,15 +163,15 @@ https://s3/v/1/720p/00001.m4s?sig=1
 }
 
 #[test]
-fn growing_media_of_two_units() {
+fn growing_media_of_three_units() {
     let manifest = manifest(false);
     let mut rendition = manifest.variants[0].rendition.clone();
     rendition.parts[0].segments.truncate(1);
-    let next = Part {
-        prefix: "v/2/720p/".to_owned(),
-        ..rendition.parts[0].clone()
-    };
-    rendition.parts.push(next);
+    let mut next = rendition.parts[0].clone();
+    "v/2/720p/".clone_into(&mut next.prefix);
+    let mut other = next.clone();
+    other.init_hash = 2;
+    rendition.parts.extend([next, other]);
     assert_eq!(
         media(&rendition, State::from(&manifest), &Signed),
         r#"#EXTM3U
@@ -182,6 +183,8 @@ fn growing_media_of_two_units() {
 #EXT-X-MAP:URI="https://s3/v/1/720p/init.mp4?sig=1"
 #EXTINF:4.000000,
 https://s3/v/1/720p/00000.m4s?sig=1
+#EXTINF:4.000000,
+https://s3/v/2/720p/00000.m4s?sig=1
 #EXT-X-MAP:URI="https://s3/v/2/720p/init.mp4?sig=1"
 #EXTINF:4.000000,
 https://s3/v/2/720p/00000.m4s?sig=1

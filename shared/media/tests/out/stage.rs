@@ -76,7 +76,7 @@ impl Stage {
         let output = self.run(program, ["-v", "warning"].into_iter().chain(args.split_whitespace()));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {args}\n{stderr}");
-        assert_eq!(stderr, "", "{program} {args}");
+        assert_eq!(complaints(&stderr), [""; 0], "{program} {args}");
         output.stdout
     }
 
@@ -204,14 +204,21 @@ impl Stage {
     }
 }
 
-/// Mono without a layout, full range, and a seek to where B-frames refer back.
+/// What ffmpeg says of the clips and measurements of these tests, none of it about our files: mono without a layout,
+/// full range, pictures of one pixel, pictures of one colour.
 fn is_expected(line: &str) -> bool {
-    const EXPECTED: [&str; 3] = [
+    const EXPECTED: [&str; 5] = [
         "Guessed Channel Layout",
         "deprecated pixel format used",
-        "co located POCs unavailable",
+        "ignoring invalid SAR",
+        "bitrate parameter is set too low",
+        "EOI missing, emulating",
     ];
     EXPECTED.iter().any(|expected| line.contains(expected))
+}
+
+fn complaints(stderr: &str) -> Vec<&str> {
+    stderr.lines().filter(|line| !is_expected(line)).collect()
 }
 
 fn add(manifest: &mut Manifest, plan: &Plan, name: &str, codecs: String, part: toktik_media::manifest::Part) {

@@ -51,7 +51,7 @@ impl Handler {
             return self.remove(&object.key).await;
         };
         let trace = video.trace.unwrap_or_else(toktik_events::TraceParent::root).child();
-        trace::scope(trace, self.pin_and_decide(video, cancel)).await
+        trace::join(trace, self.pin_and_decide(video, cancel)).await
     }
 
     async fn pin_and_decide(&self, mut video: Video, cancel: &CancellationToken) -> Result<(), Failure> {

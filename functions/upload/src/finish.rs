@@ -90,7 +90,8 @@ impl Desk {
         let clip = Clip { video_id: video.id, generation: video.generation };
         let now = self.context.clock.now();
         let message = Message::new(Function::Upload, now, Payload::Uploaded(clip));
-        let message = message.with_trace(trace::current());
+        // One trace from the request that created the clip to the last step.
+        let message = message.with_trace(video.trace.or_else(trace::current));
         let began = self.context.catalog.begin_processing(video, &head.etag, Some(&message), now).await;
         if began.map_err(anyhow::Error::from)? {
             self.context.publish_owed(&message).await;

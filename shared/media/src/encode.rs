@@ -110,7 +110,7 @@ fn picture_graph(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64) ->
     let video = &plan.source.video;
     let grid = grid(plan, first_frame, frames);
     let look = filters::sdr(video, top.width, top.height);
-    let copies: String = lower.iter().map(|rung| format!("[from-{}]", rung.name)).collect();
+    let copies = labels(lower.iter().map(|rung| format!("from-{}", rung.name)));
     let mut graph = format!(
         "[0:{}]{grid},{look},split={}[{}]{copies}",
         video.stream,
@@ -122,9 +122,14 @@ fn picture_graph(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64) ->
     } in lower
     {
         let scale = format!("scale={width}:{height}:flags={}", filters::SCALER);
-        graph.push_str(&format!(";[from-{name}]{scale},setsar=1[{name}]"));
+        graph.extend([";[from-", name, "]", &scale, ",setsar=1[", name, "]"]);
     }
     graph
+}
+
+/// Pads of a filter graph.
+fn labels(names: impl Iterator<Item = String>) -> String {
+    names.flat_map(|name| ["[".to_owned(), name, "]".to_owned()]).collect()
 }
 
 /// Exactly these frames of the output's grid, numbered from zero: what comes early is dropped, and the last frame
@@ -231,7 +236,7 @@ fn audio_args(plan: &Plan, audio: &Audio, input: &str) -> Vec<String> {
 }
 
 fn sound_graph(plan: &Plan, audio: &Audio) -> String {
-    let names: String = plan.sounds.iter().map(|sound| format!("[{}]", sound.name)).collect();
+    let names = labels(plan.sounds.iter().map(|sound| sound.name.clone()));
     format!(
         "[0:{}]{},asplit={}{names}",
         audio.stream,

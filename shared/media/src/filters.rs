@@ -1,5 +1,6 @@
 //! What every picture and sound passes through before it is encoded: one look for the rungs, the posters and the previews.
 
+use crate::probe::decoder_whitelist;
 use crate::source::{Source, Transfer, Video};
 
 /// Input options for a source, up to and with `-i`. Nothing but this file, this demuxer.
@@ -8,6 +9,7 @@ use crate::source::{Source, Transfer, Video};
 pub(crate) fn input(source: &Source, threads: u32, path: &str) -> Vec<String> {
     let mut args = strings(&["-y", "-copyts", "-protocol_whitelist", "file,pipe"]);
     args.extend(strings(&["-format_whitelist", &source.demuxer, "-f", &source.demuxer]));
+    args.extend(["-codec_whitelist".to_owned(), decoder_whitelist()]);
     // ffmpeg counts frames that fail to decode, and ends with `encode::CORRUPT` when they are the greater part.
     args.extend(strings(&[
         "-max_error_rate",

@@ -214,9 +214,10 @@ fn ladder(source: &Source, frame_rate: Fraction) -> Vec<Rung> {
     let mut rungs: Vec<Rung> = Vec::new();
     for step in LADDER.iter().filter(|step| step.short_side <= short_side) {
         let size = fit(width, height, step.short_side);
-        // Strips that hit the longest side are of one size at several steps.
-        if rungs.iter().all(|rung| (rung.width, rung.height) != size) {
-            rungs.push(rung(step, size, frame_rate, audible));
+        let rung = rung(step, size, frame_rate, audible);
+        // Strips that reach the longest side come out alike at several steps.
+        if rungs.iter().all(|above| above.name != rung.name) {
+            rungs.push(rung);
         }
     }
     if rungs.is_empty() {

@@ -174,7 +174,7 @@ pub fn iframes(rendition: &Rendition, state: State, links: &impl Links) -> Strin
 }
 
 /// A part's init segment is named only where it differs from the one before: some players start anew with each.
-fn segment_list(rendition: &Rendition, links: &impl Links, lines: impl Fn(&Segment, &str) -> String) -> String {
+fn segment_list(rendition: &Rendition, links: &impl Links, entry: impl Fn(&Segment, &str) -> String) -> String {
     let mut text = String::new();
     let mut init = None;
     for part in &rendition.parts {
@@ -182,7 +182,7 @@ fn segment_list(rendition: &Rendition, links: &impl Links, lines: impl Fn(&Segme
             text.push_str(&map_line(part, links));
         }
         for (index, segment) in part.segments.iter().enumerate() {
-            text.push_str(&lines(segment, &links.object(&part.segment_key(index))));
+            text.push_str(&entry(segment, &links.object(&part.segment_key(index))));
         }
     }
     text

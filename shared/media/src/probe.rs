@@ -22,9 +22,9 @@ use crate::source::Source;
 
 pub use codecs::decoder_whitelist;
 
-/// Standard output of ffprobe that is read: about ten hours of packets, thirty times what a clip of a minute needs of
-/// the smallest files.
-const LISTING: usize = 256 << 20;
+/// Standard output of ffprobe that is read: about four hours of packets. Reading stops there, so an endless file costs no
+/// more than that.
+const LISTING: usize = 128 << 20;
 
 /// What ffprobe is asked for; tags would be anybody's text, so only the one that rotates is among it.
 const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=side_data_type:\
@@ -173,7 +173,7 @@ fn spoken(seconds: f64) -> String {
         let tenths = (seconds * 10.0 - 1e-6).ceil().max(0.0) / 10.0;
         return format!("{tenths} s");
     }
-    let whole = Duration::try_from_secs_f64(seconds.ceil())
+    let whole = Duration::try_from_secs_f64(seconds.round())
         .unwrap_or(Duration::MAX)
         .as_secs();
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
@@ -197,7 +197,8 @@ mod tests {
             (60.51, "60.6 s"),
             (90.0, "90 s"),
             (120.0, "2 min"),
-            (361.2, "6 min 2 s"),
+            (361.6, "6 min 2 s"),
+            (362.4, "6 min 2 s"),
             (3600.0, "1 h"),
             (3725.0, "1 h 2 min"),
         ];
@@ -205,7 +206,7 @@ mod tests {
             assert_eq!(spoken(seconds), text);
         }
         assert_eq!(
-            too_long(361.2, 60.0).message,
+            too_long(362.0, 60.0).message,
             "This clip is 6 min 2 s long; the limit is 60 s."
         );
     }

@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::{Message as Delivery, MessageSystemAttributeName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use toktik_events::{Function, Message, TraceParent, intake};
+use toktik_events::{Function, Message, Payload, TraceParent, intake};
 use tracing::Instrument;
 
 use crate::context::Context;
@@ -155,8 +155,13 @@ impl Worker {
     ) -> anyhow::Result<()> {
         match failure {
             Failure::Retry { .. } if stop.is_cancelled() => self.reappear_after(delivery, Duration::ZERO).await,
-            Failure::Retry { after, reason } => {
-                let after = after.unwrap_or_else(|| backoff(received(delivery)));
+            // Somebody chose the time: nothing is wrong.
+            Failure::Retry { after: Some(after), reason } => {
+                tracing::debug!(function = %self.function, reason = format!("{reason:#}"), "an event has to wait");
+                self.reappear_after(delivery, after).await
+            }
+            Failure::Retry { after: None, reason } => {
+                let after = backoff(received(delivery));
                 tracing::warn!(
                     function = %self.function,
                     reason = format!("{reason:#}"),
@@ -202,7 +207,9 @@ pub(crate) async fn handle_one(
     message: &Message,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    // The store's own events carry no trace; whoever handles them knows which one they belong to.
     let trace = message.trace.map_or_else(TraceParent::root, TraceParent::child);
+    let known = message.trace.map(TraceParent::trace_id);
     let ty = message.payload.ty();
     let video = message.payload.video_id().map(|id| id.to_string());
     let span = tracing::info_span!(
@@ -211,7 +218,7 @@ pub(crate) async fn handle_one(
         event.ty = ty,
         event.id = message.id,
         video.id = video,
-        trace.id = trace.trace_id(),
+        trace.id = known,
     );
     let started = Instant::now();
     let result = trace::scope(trace, handler.handle(message, stop)).instrument(span.clone()).await;
@@ -224,7 +231,12 @@ pub(crate) async fn handle_one(
     let labels = [("function", function.name().to_owned()), ("outcome", outcome.to_owned())];
     metrics::counter!("toktik_events_total", &labels).increment(1);
     metrics::histogram!("toktik_event_duration_seconds", &labels).record(elapsed);
-    span.in_scope(|| tracing::info!(outcome, elapsed_ms = elapsed.as_millis(), "handled an event"));
+    let elapsed_ms = elapsed.as_millis();
+    match message.payload {
+        // Once a minute, for ever.
+        Payload::Tick => span.in_scope(|| tracing::debug!(outcome, elapsed_ms, "handled an event")),
+        _ => span.in_scope(|| tracing::info!(outcome, elapsed_ms, "handled an event")),
+    }
     result
 }
 

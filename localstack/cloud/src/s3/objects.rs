@@ -43,6 +43,13 @@ pub(crate) struct Description {
     pub(crate) metadata: Option<HashMap<String, String>>,
 }
 
+/// The object's own encoding. `aws-chunked` is that of the request, and is undone when the bytes are stored.
+pub(crate) fn stored_encoding(sent: Option<&str>) -> Option<String> {
+    let codings = sent?.split(',').map(str::trim);
+    let own: Vec<&str> = codings.filter(|coding| !coding.is_empty() && *coding != "aws-chunked").collect();
+    (!own.is_empty()).then(|| own.join(","))
+}
+
 /// The inputs of `PutObject`, `CopyObject` and `CreateMultipartUpload` name these fields alike but share no type.
 macro_rules! description {
     ($input:expr) => {
@@ -50,7 +57,7 @@ macro_rules! description {
             content_type: $input.content_type.clone(),
             cache_control: $input.cache_control.clone(),
             content_disposition: $input.content_disposition.clone(),
-            content_encoding: $input.content_encoding.clone(),
+            content_encoding: $crate::s3::objects::stored_encoding($input.content_encoding.as_deref()),
             content_language: $input.content_language.clone(),
             expires: $input.expires.clone(),
             metadata: $input.metadata.clone(),
@@ -481,4 +488,16 @@ pub(crate) async fn delete_many(s3: &S3, input: DeleteObjectsInput) -> Result<De
         deleted: (!quiet).then(|| deleted.collect()),
         ..Default::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stored_encoding;
+
+    #[test]
+    fn the_requests_own_coding_is_not_the_objects() {
+        assert_eq!(stored_encoding(Some("aws-chunked")), None);
+        assert_eq!(stored_encoding(Some("gzip, aws-chunked")).as_deref(), Some("gzip"));
+        assert_eq!(stored_encoding(None), None);
+    }
 }

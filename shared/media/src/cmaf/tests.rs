@@ -83,7 +83,9 @@ fn cut(kind: Kind, first_frame: u64) -> Cut {
     }
 }
 
-fn split_all(input: &[u8], cut: &Cut) -> Result<(Track, Vec<(String, Vec<u8>)>)> {
+type Files = Vec<(String, Vec<u8>)>;
+
+fn split_all(input: &[u8], cut: &Cut) -> Result<(Track, Files)> {
     let mut files = Vec::new();
     let track = split(input, cut, |name, bytes| {
         files.push((name.to_owned(), bytes.to_vec()));

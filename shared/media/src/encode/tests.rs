@@ -32,8 +32,13 @@ fn planned(source: &Source) -> Plan {
     plan(source, &Options::default())
 }
 
-const INPUT: &str = "-y -copyts -protocol_whitelist file,pipe -format_whitelist mov -f mov -max_error_rate 0.5 \
-                     -threads 2 -i in";
+fn input() -> String {
+    format!(
+        "-y -copyts -protocol_whitelist file,pipe -format_whitelist mov -f mov -codec_whitelist {} -max_error_rate 0.5 \
+         -threads 2 -i in",
+        crate::probe::decoder_whitelist()
+    )
+}
 
 #[test]
 fn picture() {
@@ -41,7 +46,7 @@ fn picture() {
     assert_eq!(
         unit_args(&plan, &plan.units[1], "in").join(" "),
         format!(
-            "{INPUT} -filter_complex_threads 2 -filter_complex \
+            "{} -filter_complex_threads 2 -filter_complex \
              [0:0]setpts=PTS-round(0.04/TB),fps=30/1:start_time=0.000000:eof_action=pass,tpad=stop=-1:stop_mode=clone,\
              trim=end_frame=180,setpts=N,scale=640:360:flags=bicubic+accurate_rnd:in_color_matrix=bt709:in_range=tv:\
              out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,\
@@ -50,7 +55,8 @@ fn picture() {
              -map [360p] -c:v libx264 -preset veryfast -profile:v high -level:v 3.0 -refs 2 -crf 23 -maxrate 800000 \
              -bufsize 1600000 {TAIL} 360p.mp4 \
              -map [240p] -c:v libx264 -preset veryfast -profile:v high -level:v 2.1 -refs 2 -crf 25 -maxrate 96000 \
-             -bufsize 96000 {TAIL} 240p.mp4"
+             -bufsize 96000 {TAIL} 240p.mp4",
+            input()
         )
     );
 }
@@ -101,10 +107,11 @@ fn sound() {
     assert_eq!(
         unit_args(&plan, &plan.units[0], "in").join(" "),
         format!(
-            "{INPUT} -filter_complex \
+            "{} -filter_complex \
              [0:1]asetpts=PTS-round(0.04/TB),aresample=48000:async=1:first_pts=0,\
              aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len=288000,atrim=end_sample=288000,\
              asplit=2[audio][audio-low] {} {}",
+            input(),
             one("audio", 128_000),
             one("audio-low", 64_000)
         )

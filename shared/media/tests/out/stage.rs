@@ -174,11 +174,14 @@ impl Stage {
 
     /// Samples as a player hears them, mixed to one channel, 48 kHz, from time zero.
     pub(crate) fn samples(&self, file: &str) -> Vec<i16> {
-        let clock = "aresample=48000:async=1:first_pts=0";
-        let pcm = self.ask(
-            "ffmpeg",
-            &format!("-copyts -i {file} -map 0:a:0 -af {clock} -ac 1 -f s16le -"),
-        );
+        self.pcm(&format!(
+            "-copyts -i {file} -map 0:a:0 -af aresample=48000:async=1:first_pts=0"
+        ))
+    }
+
+    /// Samples of a run, mixed to one channel, 48 kHz.
+    pub(crate) fn pcm(&self, args: &str) -> Vec<i16> {
+        let pcm = self.ask("ffmpeg", &format!("{args} -ac 1 -ar 48000 -f s16le -"));
         pcm.chunks_exact(2)
             .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
             .collect()

@@ -35,10 +35,17 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
         if !book(parts).addresses.trust_proxy {
             return Ok(Self(connection));
         }
-        // The last entry is the one our own proxy wrote; those before it are anybody's word.
-        let last = text(&parts.headers, "x-forwarded-for").and_then(|list| list.rsplit(',').next());
-        Ok(Self(last.and_then(|address| address.trim().parse().ok()).or(connection)))
+        Ok(Self(forwarded_for(&parts.headers).or(connection)))
     }
+}
+
+/// The last entry of the last line is the one our own proxy wrote; those before it are anybody's word.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let line = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    let entry = line.rsplit(',').next()?.trim();
+    let with_port: Option<SocketAddr> = entry.parse().ok();
+    let bare = || entry.trim_matches(['[', ']']).parse().ok();
+    with_port.map(|address| address.ip()).or_else(bare)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for StoreAddress {
@@ -95,4 +102,31 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn trimmed(url: &str) -> String {
     url.trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_proxy_is_believed() {
+        let address = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            forwarded_for(&headers).map(|address| address.to_string())
+        };
+        assert_eq!(address(&["6.6.6.6, 10.0.0.1"]).as_deref(), Some("10.0.0.1"));
+        assert_eq!(address(&["6.6.6.6", "10.0.0.2:4711"]).as_deref(), Some("10.0.0.2"));
+        assert_eq!(address(&["[2001:db8::1]"]).as_deref(), Some("2001:db8::1"));
+        assert_eq!(address(&["unknown"]), None);
+        assert_eq!(address(&[]), None);
+    }
+
+    #[test]
+    fn a_host_is_a_host_and_a_port() {
+        assert!(is_authority("localhost:8080") && is_authority("[::1]:80"));
+        assert!(!is_authority("a/b") && !is_authority("a@b") && !is_authority(""));
+    }
 }

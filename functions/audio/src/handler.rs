@@ -38,15 +38,24 @@ impl toktik_runtime::Handler for Handler {
 impl Handler {
     pub(crate) fn new(settings: &Settings, context: &Context) -> anyhow::Result<Self> {
         let workshops = Workshops::new(settings)?;
-        Ok(Self { context: context.clone(), workshops })
+        Ok(Self {
+            context: context.clone(),
+            workshops,
+        })
     }
 
     async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Value, Failure> {
         let made = match self.mp3(&lease, &gauge, cancel).await {
-            Ok(mp3) => Sound { mp3, warnings: Vec::new() },
+            Ok(mp3) => Sound {
+                mp3,
+                warnings: Vec::new(),
+            },
             Err(Failure::GiveUp { reason, .. }) => {
                 tracing::warn!(reason = format!("{reason:#}"), "going on without an MP3");
-                Sound { mp3: None, warnings: vec!["audio_failed".to_owned()] }
+                Sound {
+                    mp3: None,
+                    warnings: vec!["audio_failed".to_owned()],
+                }
             }
             Err(retry) => return Err(retry),
         };
@@ -55,7 +64,12 @@ impl Handler {
 
     async fn mp3(&self, lease: &Lease, gauge: &Gauge, cancel: &CancellationToken) -> Result<Option<Object>, Failure> {
         let (video, plan) = self.context.planned(lease).await?;
-        let channel = self.context.catalog.user(video.owner).await?.map(|user| user.username.to_string());
+        let channel = self
+            .context
+            .catalog
+            .user(video.owner)
+            .await?
+            .map(|user| user.username.to_string());
         let title = video.title.to_string();
         let Some(args) = encode::mp3_args(&plan, SOURCE, &title, &channel.unwrap_or_default()) else {
             return Ok(None);
@@ -66,9 +80,22 @@ impl Handler {
         workshop
             .ffmpeg(args, |progress| gauge.set(progress.seconds.unwrap_or(0.0) / duration))
             .await?;
-        let prefix = keys::attempt(lease.video_id, lease.generation, &lease.step, &lease.unit, lease.attempt);
+        let prefix = keys::attempt(
+            lease.video_id,
+            lease.generation,
+            &lease.step,
+            &lease.unit,
+            lease.attempt,
+        );
         let key = format!("{prefix}{}", encode::MP3);
-        let size = self.context.objects.upload_file(&key, &workshop.file(encode::MP3), "audio/mpeg").await;
-        Ok(Some(Object { key, size: size.map_err(anyhow::Error::from)? }))
+        let size = self
+            .context
+            .objects
+            .upload_file(&key, &workshop.file(encode::MP3), "audio/mpeg")
+            .await;
+        Ok(Some(Object {
+            key,
+            size: size.map_err(anyhow::Error::from)?,
+        }))
     }
 }

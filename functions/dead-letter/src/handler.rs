@@ -46,7 +46,10 @@ impl toktik_runtime::Handler for Handler {
 /// The steps that this event asks for, of whichever functions it starts.
 fn asked_of_anybody(message: &Message) -> Vec<Step> {
     let functions = routes::targets(&message.payload.ty());
-    functions.iter().filter_map(|function| step::asked(*function, message)).collect()
+    functions
+        .iter()
+        .filter_map(|function| step::asked(*function, message))
+        .collect()
 }
 
 impl Handler {
@@ -63,7 +66,9 @@ impl Handler {
             State::Running if item.is_leased(self.context.clock.now()) => Ok(()),
             State::Pending | State::Running if item.attempts >= MAX_ATTEMPTS => {
                 let trouble = exhausted(&item);
-                catalog.give_up(id, generation, &step.step, &step.unit, &trouble).await?;
+                catalog
+                    .give_up(id, generation, &step.step, &step.unit, &trouble)
+                    .await?;
                 self.settle(&video, step, &item).await
             }
             State::Pending | State::Running | State::Done => Ok(()),
@@ -84,7 +89,10 @@ impl Handler {
             reason = inner.message,
             "a clip has failed"
         );
-        let trouble = Trouble { message: SORRY.to_owned(), ..inner };
+        let trouble = Trouble {
+            message: SORRY.to_owned(),
+            ..inner
+        };
         self.context.catalog.fail(video, &trouble).await?;
         let failed = Failed {
             video_id: video.id,
@@ -94,7 +102,11 @@ impl Handler {
             message: trouble.message,
         };
         let message = Message::new(Function::DeadLetter, self.context.clock.now(), Payload::Failed(failed));
-        self.context.publisher.publish(&message).await.map_err(|error| anyhow!(error).into())
+        self.context
+            .publisher
+            .publish(&message)
+            .await
+            .map_err(|error| anyhow!(error).into())
     }
 }
 

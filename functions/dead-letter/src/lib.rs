@@ -24,6 +24,8 @@ impl Serverless for DeadLetter {
     type Settings = Settings;
 
     fn start(_: Settings, context: &Context) -> anyhow::Result<Service> {
-        Ok(Service::events(handler::Handler { context: context.clone() }))
+        Ok(Service::events(handler::Handler {
+            context: context.clone(),
+        }))
     }
 }

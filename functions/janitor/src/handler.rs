@@ -41,7 +41,10 @@ impl toktik_runtime::Handler for Janitor {
 
 impl Janitor {
     pub fn new(context: &Context, keep: Keep) -> Self {
-        Self { context: context.clone(), keep }
+        Self {
+            context: context.clone(),
+            keep,
+        }
     }
 
     /// Looks after everything once. One clip's trouble does not keep the others waiting.
@@ -106,7 +109,12 @@ impl Janitor {
         );
         if self.context.catalog.reject(video, &rejection).await? {
             let (video_id, generation) = (video.id, video.generation);
-            self.publish(Payload::Rejected(Rejected { video_id, generation, rejection })).await?;
+            self.publish(Payload::Rejected(Rejected {
+                video_id,
+                generation,
+                rejection,
+            }))
+            .await?;
         }
         self.context.clear_refused(video).await
     }
@@ -115,7 +123,12 @@ impl Janitor {
         let payload = Payload::Uploaded(clip(video));
         let now = self.context.clock.now();
         let message = Message::new(Function::Janitor, now, payload).with_trace(trace::current());
-        if self.context.catalog.begin_processing(video, etag, Some(&message), now).await? {
+        if self
+            .context
+            .catalog
+            .begin_processing(video, etag, Some(&message), now)
+            .await?
+        {
             self.context.publish_owed(&message).await;
         }
         Ok(())
@@ -193,7 +206,10 @@ impl Janitor {
 }
 
 fn clip(video: &Video) -> Clip {
-    Clip { video_id: video.id, generation: video.generation }
+    Clip {
+        video_id: video.id,
+        generation: video.generation,
+    }
 }
 
 /// To be done, with nobody at it, and not just asked for. The last step begins when all others are settled; asking for

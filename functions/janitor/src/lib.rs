@@ -25,6 +25,9 @@ impl Serverless for Janitor {
     type Settings = Settings;
 
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
-        Ok(Service::events(handler::Janitor::new(context, settings.originals.keep_source)))
+        Ok(Service::events(handler::Janitor::new(
+            context,
+            settings.originals.keep_source,
+        )))
     }
 }

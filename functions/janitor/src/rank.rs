@@ -1,8 +1,8 @@
 //! What is popular: likes and views, fading with age.
 
 use chrono::{DateTime, Utc};
-use toktik_catalog::counters::Counts;
 use toktik_catalog::Error;
+use toktik_catalog::counters::Counts;
 use toktik_events::VideoId;
 use toktik_runtime::Context;
 
@@ -41,7 +41,11 @@ mod tests {
     #[test]
     fn likes_weigh_more_than_views_and_age_counts_against() {
         let now = DateTime::UNIX_EPOCH + Duration::days(9);
-        let counts = |views, likes| Counts { views, likes, comments: 0 };
+        let counts = |views, likes| Counts {
+            views,
+            likes,
+            comments: 0,
+        };
         assert!(score(counts(0, 2), now, now) > score(counts(9, 0), now, now));
         assert!(score(counts(9, 0), now, now) > score(counts(9, 0), now - Duration::days(1), now));
     }

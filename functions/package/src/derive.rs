@@ -41,8 +41,19 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
         mp3: sound.and_then(|made| made.mp3),
         download: None,
     };
-    let status = if is_playable { Status::Playable } else { Status::Processing };
-    Standing { progress: Progress { manifest, status, warnings }, all_made }
+    let status = if is_playable {
+        Status::Playable
+    } else {
+        Status::Processing
+    };
+    Standing {
+        progress: Progress {
+            manifest,
+            status,
+            warnings,
+        },
+        all_made,
+    }
 }
 
 struct Ledger<'a> {
@@ -52,7 +63,9 @@ struct Ledger<'a> {
 
 impl Ledger<'_> {
     fn step(&self, function: Function, unit: &str) -> Option<&StepItem> {
-        self.steps.iter().find(|item| item.step == function.name() && item.unit == unit)
+        self.steps
+            .iter()
+            .find(|item| item.step == function.name() && item.unit == unit)
     }
 
     fn result<T: DeserializeOwned>(&self, function: Function, unit: &str) -> Option<T> {
@@ -92,7 +105,12 @@ impl Ledger<'_> {
             let Some(track) = track else { break };
             match &mut rendition {
                 Some(rendition) => rendition.parts.push(track.part),
-                None => rendition = Some(Rendition { codecs: track.codecs, parts: vec![track.part] }),
+                None => {
+                    rendition = Some(Rendition {
+                        codecs: track.codecs,
+                        parts: vec![track.part],
+                    })
+                }
             }
         }
         rendition
@@ -118,7 +136,9 @@ impl Ledger<'_> {
         let mut warnings = Vec::new();
         warnings.extend(pictures.iter().flat_map(|made| made.warnings.clone()));
         warnings.extend(sound.iter().flat_map(|made| made.warnings.clone()));
-        let gave_up = self.step(Function::Audio, "").is_some_and(|item| item.state == State::Failed);
+        let gave_up = self
+            .step(Function::Audio, "")
+            .is_some_and(|item| item.state == State::Failed);
         if gave_up {
             warnings.push("audio_failed".to_owned());
         }
@@ -150,12 +170,23 @@ mod tests {
                 color_range: None,
                 color_space: None,
             },
-            audio: audio.then(|| Audio { stream: 1, codec: "aac".into(), channels: 2, sample_rate: 48000 }),
+            audio: audio.then(|| Audio {
+                stream: 1,
+                codec: "aac".into(),
+                channels: 2,
+                sample_rate: 48000,
+            }),
         }
     }
 
     fn a_plan(audio: bool) -> Plan {
-        plan(&source(audio), &Options { segment_seconds: 4, threads: 2 })
+        plan(
+            &source(audio),
+            &Options {
+                segment_seconds: 4,
+                threads: 2,
+            },
+        )
     }
 
     fn item(step: &str, unit: &str, result: Option<Value>) -> StepItem {
@@ -176,7 +207,8 @@ mod tests {
         let tracks: Vec<Value> = names
             .iter()
             .map(|name| {
-                let part = json!({"prefix": format!("p/{name}/"), "init_size": 1, "segments": [{"duration": 4.0, "size": 9}]});
+                let part =
+                    json!({"prefix": format!("p/{name}/"), "init_size": 1, "segments": [{"duration": 4.0, "size": 9}]});
                 json!({"name": name, "codecs": "c", "part": part})
             })
             .collect();

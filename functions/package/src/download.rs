@@ -32,10 +32,22 @@ pub(crate) async fn make(
     }
     let args = encode::download_args(PICTURE, sound.map(|_| SOUND));
     workshop.ffmpeg(args, |_| ()).await?;
-    let prefix = keys::attempt(lease.video_id, lease.generation, &lease.step, &lease.unit, lease.attempt);
+    let prefix = keys::attempt(
+        lease.video_id,
+        lease.generation,
+        &lease.step,
+        &lease.unit,
+        lease.attempt,
+    );
     let key = format!("{prefix}{}", encode::DOWNLOAD);
-    let size = context.objects.upload_file(&key, &workshop.file(encode::DOWNLOAD), "video/mp4").await;
-    Ok(Object { key, size: size.map_err(anyhow::Error::from)? })
+    let size = context
+        .objects
+        .upload_file(&key, &workshop.file(encode::DOWNLOAD), "video/mp4")
+        .await;
+    Ok(Object {
+        key,
+        size: size.map_err(anyhow::Error::from)?,
+    })
 }
 
 /// A rendition's init and media segments, one after the other.
@@ -46,6 +58,10 @@ async fn fetch(context: &Context, rendition: &Rendition, file: &std::path::Path)
         .iter()
         .flat_map(|part| (0..part.segments.len()).map(|index| part.segment_key(index)));
     let keys: Vec<String> = init.into_iter().chain(segments).collect();
-    context.objects.concatenate(&keys, file).await.map_err(anyhow::Error::from)?;
+    context
+        .objects
+        .concatenate(&keys, file)
+        .await
+        .map_err(anyhow::Error::from)?;
     Ok(())
 }

@@ -46,7 +46,11 @@ impl Handler {
     pub(crate) fn new(settings: &Settings, context: &Context) -> anyhow::Result<Self> {
         let workshops = Workshops::new(&settings.media)?;
         let keep = settings.originals.keep_source;
-        Ok(Self { context: context.clone(), workshops, keep })
+        Ok(Self {
+            context: context.clone(),
+            workshops,
+            keep,
+        })
     }
 
     async fn package(&self, step: &Step, cancel: &CancellationToken) -> Result<(), Failure> {
@@ -77,7 +81,11 @@ impl Handler {
         // The manifest first: what the ledger says then is at least as new.
         let before = catalog.manifest(id, generation).await?.unwrap_or_default();
         let steps = catalog.steps(id, generation).await?;
-        Ok(Some(Look { video, before, standing: standing(&plan, &steps) }))
+        Ok(Some(Look {
+            video,
+            before,
+            standing: standing(&plan, &steps),
+        }))
     }
 
     /// Writes what can be played by now. True when that is what the catalog says.
@@ -87,7 +95,10 @@ impl Handler {
         if !known {
             let now = self.context.clock.now();
             let catalog = &self.context.catalog;
-            if !catalog.advance(&look.video, look.before.revision, progress, None, now).await? {
+            if !catalog
+                .advance(&look.video, look.before.revision, progress, None, now)
+                .await?
+            {
                 return Ok(false);
             }
         }
@@ -125,7 +136,10 @@ impl Handler {
         progress.manifest.download = download;
         let now = self.context.clock.now();
         let catalog = &self.context.catalog;
-        if !catalog.advance(&look.video, look.before.revision, &progress, Some(lease), now).await? {
+        if !catalog
+            .advance(&look.video, look.before.revision, &progress, Some(lease), now)
+            .await?
+        {
             catalog.release(lease).await?;
             return Ok(false);
         }
@@ -148,7 +162,10 @@ impl Handler {
     }
 
     async fn publish(&self, video: &Video, payload: fn(Clip) -> Payload) -> Result<(), Failure> {
-        let clip = Clip { video_id: video.id, generation: video.generation };
+        let clip = Clip {
+            video_id: video.id,
+            generation: video.generation,
+        };
         let message = Message::new(Function::Package, self.context.clock.now(), payload(clip));
         Ok(self.context.publisher.publish(&message).await?)
     }

@@ -61,7 +61,10 @@ pub(crate) struct Rendered {
 impl Rendered {
     pub(crate) fn playlists_only(token: Option<&str>) -> Self {
         let suffix = token.map(|token| format!("?token={token}")).unwrap_or_default();
-        Self { objects: HashMap::new(), suffix }
+        Self {
+            objects: HashMap::new(),
+            suffix,
+        }
     }
 }
 

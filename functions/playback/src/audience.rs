@@ -35,12 +35,19 @@ impl FromRequestParts<Arc<Desk>> for Audience {
         let video = desk.context.catalog.video(id).await.map_err(anyhow::Error::from)?;
         let video = video.ok_or_else(Problem::not_found)?;
         let now = desk.context.clock.now();
-        let linked = query.token.as_deref().is_some_and(|token| desk.link_key.admits(token, id, now));
+        let linked = query
+            .token
+            .as_deref()
+            .is_some_and(|token| desk.link_key.admits(token, id, now));
         let invited = linked && video.status != Status::Deleted;
         if !invited && !access::sees(&video, viewer.0.as_ref()) {
             return Err(Problem::not_found());
         }
-        Ok(Self { video, viewer, token: query.token.filter(|_| linked) })
+        Ok(Self {
+            video,
+            viewer,
+            token: query.token.filter(|_| linked),
+        })
     }
 }
 
@@ -56,6 +63,10 @@ impl Audience {
 
     /// Status says whether there is anything to watch, whatever a manifest of before may hold.
     pub(crate) fn require_watchable(&self) -> Result<(), Problem> {
-        if self.video.status.is_watchable() { Ok(()) } else { Err(crate::not_ready()) }
+        if self.video.status.is_watchable() {
+            Ok(())
+        } else {
+            Err(crate::not_ready())
+        }
     }
 }

@@ -36,7 +36,11 @@ impl Serverless for Playback {
 
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
         let link_key = LinkKey::new(&settings)?;
-        let desk = Arc::new(Desk { context: context.clone(), settings, link_key });
+        let desk = Arc::new(Desk {
+            context: context.clone(),
+            settings,
+            link_key,
+        });
         let router = OpenApiRouter::new()
             .routes(routes!(playlists::multivariant))
             .routes(routes!(playlists::media))
@@ -63,7 +67,12 @@ struct Desk {
 impl Desk {
     /// What has been made of the clip; 404 `not_ready` before anything is.
     async fn manifest(&self, video: &Video) -> Result<Manifest, Problem> {
-        let item = self.context.catalog.manifest(video.id, video.generation).await.map_err(anyhow::Error::from)?;
+        let item = self
+            .context
+            .catalog
+            .manifest(video.id, video.generation)
+            .await
+            .map_err(anyhow::Error::from)?;
         item.map(|item| item.manifest).ok_or_else(not_ready)
     }
 }

@@ -19,7 +19,10 @@ pub(crate) struct LinkKey(Vec<u8>);
 
 impl LinkKey {
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let secret = settings.link_secret.as_ref().map(|secret| secret.expose().as_bytes().to_vec());
+        let secret = settings
+            .link_secret
+            .as_ref()
+            .map(|secret| secret.expose().as_bytes().to_vec());
         match secret {
             Some(secret) if secret.len() >= MIN_SECRET => Ok(Self(secret)),
             Some(_) => bail!("TOKTIK_LINK_SECRET has to be at least {MIN_SECRET} bytes long"),
@@ -29,11 +32,16 @@ impl LinkKey {
 
     pub(crate) fn sign(&self, video: VideoId, until: DateTime<Utc>) -> String {
         let until = until.timestamp();
-        format!("{until}.{}", URL_SAFE_NO_PAD.encode(self.mac(video, until).finalize().into_bytes()))
+        format!(
+            "{until}.{}",
+            URL_SAFE_NO_PAD.encode(self.mac(video, until).finalize().into_bytes())
+        )
     }
 
     pub(crate) fn admits(&self, token: &str, video: VideoId, now: DateTime<Utc>) -> bool {
-        let Some((until, mac)) = token.split_once('.') else { return false };
+        let Some((until, mac)) = token.split_once('.') else {
+            return false;
+        };
         let (Ok(until), Ok(mac)) = (until.parse::<i64>(), URL_SAFE_NO_PAD.decode(mac)) else {
             return false;
         };

@@ -25,7 +25,10 @@ pub(crate) async fn poster_jpeg(
     audience: Audience,
     store: StoreAddress,
 ) -> Result<Response, Problem> {
-    desk.send(&audience, &store, |manifest| Some(manifest.poster.as_ref()?.jpeg.clone())).await
+    desk.send(&audience, &store, |manifest| {
+        Some(manifest.poster.as_ref()?.jpeg.clone())
+    })
+    .await
 }
 
 /// Poster as WebP
@@ -41,7 +44,10 @@ pub(crate) async fn poster_webp(
     audience: Audience,
     store: StoreAddress,
 ) -> Result<Response, Problem> {
-    desk.send(&audience, &store, |manifest| Some(manifest.poster.as_ref()?.webp.clone())).await
+    desk.send(&audience, &store, |manifest| {
+        Some(manifest.poster.as_ref()?.webp.clone())
+    })
+    .await
 }
 
 /// Animated preview
@@ -95,7 +101,10 @@ pub(crate) async fn download(
     let manifest = desk.manifest(&audience.video).await?;
     let object = manifest.download.clone().ok_or_else(|| missing(&manifest))?;
     let name = attachment(&audience.video.title.to_string());
-    let address = desk.addresses(&audience.video, &store).of(&object.key, Some(&name)).await?;
+    let address = desk
+        .addresses(&audience.video, &store)
+        .of(&object.key, Some(&name))
+        .await?;
     redirect(&audience, &manifest, &address)
 }
 
@@ -117,11 +126,17 @@ pub(crate) async fn storyboard(
     audience.require_watchable()?;
     let manifest = desk.manifest(&audience.video).await?;
     let storyboard = manifest.storyboard.as_ref().ok_or_else(|| missing(&manifest))?;
-    let sprite = desk.addresses(&audience.video, &store).of(&storyboard.sprite.key, None).await?;
+    let sprite = desk
+        .addresses(&audience.video, &store)
+        .of(&storyboard.sprite.key, None)
+        .await?;
     let duration = audience.video.duration.unwrap_or_default();
     let text = playlist::storyboard_vtt(storyboard, duration, &sprite);
     let cache = audience.cache_control(manifest.complete);
-    let headers = [(header::CONTENT_TYPE, "text/vtt; charset=utf-8"), (header::CACHE_CONTROL, cache)];
+    let headers = [
+        (header::CONTENT_TYPE, "text/vtt; charset=utf-8"),
+        (header::CACHE_CONTROL, cache),
+    ];
     Ok((headers, text).into_response())
 }
 
@@ -142,7 +157,11 @@ impl Desk {
 
 /// It may still come, or the clip has none.
 fn missing(manifest: &Manifest) -> Problem {
-    if manifest.complete { Problem::not_found() } else { not_ready() }
+    if manifest.complete {
+        Problem::not_found()
+    } else {
+        not_ready()
+    }
 }
 
 fn redirect(audience: &Audience, manifest: &Manifest, address: &str) -> Result<Response, Problem> {
@@ -154,7 +173,13 @@ fn redirect(audience: &Audience, manifest: &Manifest, address: &str) -> Result<R
 
 /// RFC 6266, with the title in ASCII for those who do not know `filename*`.
 fn attachment(title: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || " -_.".contains(c) { c } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || " -_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     let ascii: String = title.chars().map(plain).collect();
     let encoded = percent_encoding::utf8_percent_encode(title, percent_encoding::NON_ALPHANUMERIC);
     format!("attachment; filename=\"{ascii}.mp4\"; filename*=UTF-8''{encoded}.mp4")

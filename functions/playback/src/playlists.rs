@@ -64,9 +64,13 @@ pub(crate) async fn media(
     audience.require_watchable()?;
     let manifest = desk.manifest(&audience.video).await?;
     let name = name.strip_suffix(".m3u8");
-    let asked = name.and_then(|name| Asked::find(&manifest, name)).ok_or_else(Problem::not_found)?;
+    let asked = name
+        .and_then(|name| Asked::find(&manifest, name))
+        .ok_or_else(Problem::not_found)?;
     let addresses = desk.addresses(&audience.video, &store);
-    let links = addresses.of_all(keys(asked.rendition()), audience.token.as_deref()).await?;
+    let links = addresses
+        .of_all(keys(asked.rendition()), audience.token.as_deref())
+        .await?;
     let text = match asked {
         Asked::Segments(rendition) => playlist::media(rendition, (&manifest).into(), &links),
         Asked::Iframes(rendition) => playlist::iframes(rendition, (&manifest).into(), &links),
@@ -107,6 +111,9 @@ fn keys(rendition: &Rendition) -> Vec<String> {
 
 fn respond(audience: &Audience, manifest: &Manifest, text: String) -> Response {
     let cache = audience.cache_control(manifest.complete);
-    let headers = [(header::CONTENT_TYPE, playlist::CONTENT_TYPE), (header::CACHE_CONTROL, cache)];
+    let headers = [
+        (header::CONTENT_TYPE, playlist::CONTENT_TYPE),
+        (header::CACHE_CONTROL, cache),
+    ];
     (headers, text).into_response()
 }

@@ -36,11 +36,18 @@ pub(crate) async fn view(
     let viewer = match &audience.viewer.0 {
         Some(viewer) => viewer.user.to_string(),
         None => {
-            let browser = headers.get("user-agent").map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+            let browser = headers
+                .get("user-agent")
+                .map(|value| value.as_bytes().to_vec())
+                .unwrap_or_default();
             let stranger = format!("{address:?} {}", String::from_utf8_lossy(&browser));
             desk.link_key.anonymous(&stranger, now)
         }
     };
-    desk.context.catalog.view(audience.video.id, &viewer, now).await.map_err(anyhow::Error::from)?;
+    desk.context
+        .catalog
+        .view(audience.video.id, &viewer, now)
+        .await
+        .map_err(anyhow::Error::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -30,9 +30,16 @@ pub(crate) async fn examine(
     video: &Video,
     cancel: &CancellationToken,
 ) -> Result<Finding, Failure> {
-    let head = context.objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
+    let head = context
+        .objects
+        .head(&video.upload.key)
+        .await
+        .map_err(anyhow::Error::from)?;
     if head.is_some_and(|head| head.size == 0) {
-        let rejection = Rejection::new(RejectionCode::Empty, "The file is empty: there is nothing in it to play.");
+        let rejection = Rejection::new(
+            RejectionCode::Empty,
+            "The file is empty: there is nothing in it to play.",
+        );
         return Ok(Finding::Refused(rejection));
     }
     let workshop = workshops.open(TIME, cancel)?;
@@ -47,7 +54,10 @@ pub(crate) async fn examine(
     };
     match probe::probe(workshop.runner(), request).await {
         Ok(source) => {
-            let options = Options { segment_seconds: settings.segment_seconds, threads: THREADS };
+            let options = Options {
+                segment_seconds: settings.segment_seconds,
+                threads: THREADS,
+            };
             Ok(Finding::Playable(plan::plan(&source, &options)))
         }
         Err(ProbeError::Rejected(rejection)) => Ok(Finding::Refused(rejection)),

@@ -38,7 +38,11 @@ impl toktik_runtime::Handler for Handler {
 impl Handler {
     pub(crate) fn new(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let workshops = Workshops::new(&settings)?;
-        Ok(Self { context: context.clone(), settings, workshops })
+        Ok(Self {
+            context: context.clone(),
+            settings,
+            workshops,
+        })
     }
 
     /// The store says that there is an object.
@@ -56,10 +60,20 @@ impl Handler {
 
     async fn pin_and_decide(&self, mut video: Video, cancel: &CancellationToken) -> Result<(), Failure> {
         if video.status == Status::Uploading {
-            let head = self.context.objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
+            let head = self
+                .context
+                .objects
+                .head(&video.upload.key)
+                .await
+                .map_err(anyhow::Error::from)?;
             let Some(head) = head else { return Ok(()) };
-            self.context.catalog.begin_processing(&video, &head.etag, None, self.context.clock.now()).await?;
-            let Some(now) = self.context.catalog.video(video.id).await? else { return Ok(()) };
+            self.context
+                .catalog
+                .begin_processing(&video, &head.etag, None, self.context.clock.now())
+                .await?;
+            let Some(now) = self.context.catalog.video(video.id).await? else {
+                return Ok(());
+            };
             video = now;
         }
         self.decide(&video, cancel).await
@@ -68,7 +82,11 @@ impl Handler {
     /// Nobody expects these bytes: the clip is gone or decided, or they lie where they should not.
     async fn remove(&self, key: &str) -> Result<(), Failure> {
         tracing::info!(key, "removing an upload that nobody expects");
-        self.context.objects.delete(&[key.to_owned()]).await.map_err(anyhow::Error::from)?;
+        self.context
+            .objects
+            .delete(&[key.to_owned()])
+            .await
+            .map_err(anyhow::Error::from)?;
         Ok(())
     }
 
@@ -89,7 +107,12 @@ impl Handler {
     }
 
     async fn accept(&self, lease: &Lease, plan: &Plan) -> Result<(), Failure> {
-        if !self.context.catalog.accept(lease, plan, self.context.clock.now()).await? {
+        if !self
+            .context
+            .catalog
+            .accept(lease, plan, self.context.clock.now())
+            .await?
+        {
             return Ok(());
         }
         tracing::info!(
@@ -97,7 +120,10 @@ impl Handler {
             rungs = plan.rungs.len(),
             "accepted a clip"
         );
-        let clip = Clip { video_id: lease.video_id, generation: lease.generation };
+        let clip = Clip {
+            video_id: lease.video_id,
+            generation: lease.generation,
+        };
         self.announce(clip, plan).await
     }
 
@@ -106,7 +132,10 @@ impl Handler {
         if video.status.is_final() {
             return Ok(());
         }
-        let clip = Clip { video_id: video.id, generation: video.generation };
+        let clip = Clip {
+            video_id: video.id,
+            generation: video.generation,
+        };
         match self.context.catalog.plan(clip.video_id, clip.generation).await? {
             Some(plan) => self.announce(clip, &plan).await,
             None => Ok(()),

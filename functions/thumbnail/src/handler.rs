@@ -58,7 +58,9 @@ impl toktik_runtime::Handler for Handler {
             return Ok(());
         };
         let work = |lease, gauge| self.work(lease, gauge, cancel);
-        self.context.complete_step(Function::Thumbnail, &step, cancel, work).await
+        self.context
+            .complete_step(Function::Thumbnail, &step, cancel, work)
+            .await
     }
 }
 
@@ -78,22 +80,42 @@ impl Handler {
             PosterChoice::First => Moment::First,
         };
         let workshops = Workshops::new(&settings.media)?;
-        Ok(Self { context: context.clone(), workshops, moment })
+        Ok(Self {
+            context: context.clone(),
+            workshops,
+            moment,
+        })
     }
 
     async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Value, Failure> {
         let (video, plan) = self.context.planned(&lease).await?;
         let workshop = self.workshops.open(TIME, cancel)?;
         workshop.fetch_source(&self.context.objects, &video).await?;
-        let prefix = keys::attempt(lease.video_id, lease.generation, &lease.step, &lease.unit, lease.attempt);
-        let desk = Desk { context: &self.context, workshop: &workshop, plan: &plan, prefix };
+        let prefix = keys::attempt(
+            lease.video_id,
+            lease.generation,
+            &lease.step,
+            &lease.unit,
+            lease.attempt,
+        );
+        let desk = Desk {
+            context: &self.context,
+            workshop: &workshop,
+            plan: &plan,
+            prefix,
+        };
         let poster = desk.poster(self.moment).await?;
         gauge.set(0.3);
         let mut warnings = Vec::new();
         let storyboard = optional(desk.storyboard().await, "storyboard_failed", &mut warnings)?;
         gauge.set(0.6);
         let preview = optional(desk.preview().await, "preview_failed", &mut warnings)?;
-        let made = Thumbnails { poster, storyboard, preview, warnings };
+        let made = Thumbnails {
+            poster,
+            storyboard,
+            preview,
+            warnings,
+        };
         Ok(serde_json::to_value(made).context("recording what was made")?)
     }
 }
@@ -113,7 +135,9 @@ fn optional<T>(made: Result<T, Failure>, warning: &str, warnings: &mut Vec<Strin
 
 impl Desk<'_> {
     async fn poster(&self, moment: Moment) -> Result<Poster, Failure> {
-        self.workshop.ffmpeg(images::poster_args(self.plan, moment, SOURCE), |_| ()).await?;
+        self.workshop
+            .ffmpeg(images::poster_args(self.plan, moment, SOURCE), |_| ())
+            .await?;
         Ok(Poster {
             jpeg: self.store(images::POSTER_JPEG, "image/jpeg").await?,
             webp: self.store(images::POSTER_WEBP, "image/webp").await?,
@@ -122,7 +146,9 @@ impl Desk<'_> {
 
     async fn storyboard(&self) -> Result<Storyboard, Failure> {
         let sheet = images::sheet(self.plan);
-        self.workshop.ffmpeg(images::storyboard_args(self.plan, &sheet, SOURCE), |_| ()).await?;
+        self.workshop
+            .ffmpeg(images::storyboard_args(self.plan, &sheet, SOURCE), |_| ())
+            .await?;
         Ok(Storyboard {
             sprite: self.store(images::STORYBOARD, "image/jpeg").await?,
             tile_width: sheet.tile_width,
@@ -134,7 +160,9 @@ impl Desk<'_> {
     }
 
     async fn preview(&self) -> Result<Object, Failure> {
-        self.workshop.ffmpeg(images::preview_args(self.plan, SOURCE), |_| ()).await?;
+        self.workshop
+            .ffmpeg(images::preview_args(self.plan, SOURCE), |_| ())
+            .await?;
         self.store(images::PREVIEW, "image/webp").await
     }
 
@@ -142,6 +170,9 @@ impl Desk<'_> {
         let key = format!("{}{name}", self.prefix);
         let file = self.workshop.file(name);
         let size = self.context.objects.upload_file(&key, &file, content_type).await;
-        Ok(Object { key, size: size.map_err(anyhow::Error::from)? })
+        Ok(Object {
+            key,
+            size: size.map_err(anyhow::Error::from)?,
+        })
     }
 }

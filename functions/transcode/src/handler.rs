@@ -34,20 +34,29 @@ impl toktik_runtime::Handler for Handler {
             return Ok(());
         };
         let work = |lease, gauge| self.work(lease, gauge, cancel);
-        self.context.complete_step(Function::Transcode, step, cancel, work).await
+        self.context
+            .complete_step(Function::Transcode, step, cancel, work)
+            .await
     }
 }
 
 impl Handler {
     pub(crate) fn new(settings: &Settings, context: &Context) -> anyhow::Result<Self> {
         let workshops = Workshops::new(settings)?;
-        Ok(Self { context: context.clone(), workshops })
+        Ok(Self {
+            context: context.clone(),
+            workshops,
+        })
     }
 
     async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Value, Failure> {
         let (video, plan) = self.context.planned(&lease).await?;
         let unknown = || Failure::give_up("unknown_unit", anyhow!("the plan has no unit {}", lease.unit));
-        let unit = plan.units.iter().find(|unit| unit.id == lease.unit).ok_or_else(unknown)?;
+        let unit = plan
+            .units
+            .iter()
+            .find(|unit| unit.id == lease.unit)
+            .ok_or_else(unknown)?;
         let workshop = self.workshops.open(TIME, cancel)?;
         workshop.fetch_source(&self.context.objects, &video).await?;
         self.encode(&workshop, &video, &plan, unit, &gauge).await?;
@@ -87,8 +96,16 @@ impl Handler {
         if !self.context.catalog.reject(video, &rejection).await? {
             return Ok(());
         }
-        let rejected = Rejected { video_id: video.id, generation: video.generation, rejection };
-        let message = Message::new(Function::Transcode, self.context.clock.now(), Payload::Rejected(rejected));
+        let rejected = Rejected {
+            video_id: video.id,
+            generation: video.generation,
+            rejection,
+        };
+        let message = Message::new(
+            Function::Transcode,
+            self.context.clock.now(),
+            Payload::Rejected(rejected),
+        );
         self.context.publisher.publish(&message).await?;
         self.context.clear_refused(video).await?;
         Ok(())

@@ -29,7 +29,13 @@ pub(crate) async fn store(
         Work::Video { first_frame, .. } => Cut::video(plan, *first_frame),
         Work::Audio => Cut::audio(plan),
     };
-    let prefix = keys::attempt(lease.video_id, lease.generation, &lease.step, &lease.unit, lease.attempt);
+    let prefix = keys::attempt(
+        lease.video_id,
+        lease.generation,
+        &lease.step,
+        &lease.unit,
+        lease.attempt,
+    );
     let mut tracks = Vec::new();
     for output in encode::outputs(plan, unit) {
         tracks.push(store_track(objects, workshop, cut, &output, &prefix).await?);
@@ -51,8 +57,16 @@ async fn store_track(
     let mut names = vec![cmaf::INIT.to_owned()];
     names.extend((0..track.segments.len()).map(cmaf::segment_name));
     let uploads: Vec<_> = names.iter().map(|name| upload(objects, &dir, &prefix, name)).collect();
-    let uploaded: Vec<u64> = futures::stream::iter(uploads).buffer_unordered(UPLOADS_AT_ONCE).try_collect().await?;
-    tracing::debug!(track = output.name, objects = uploaded.len(), bytes = uploaded.iter().sum::<u64>(), "stored");
+    let uploaded: Vec<u64> = futures::stream::iter(uploads)
+        .buffer_unordered(UPLOADS_AT_ONCE)
+        .try_collect()
+        .await?;
+    tracing::debug!(
+        track = output.name,
+        objects = uploaded.len(),
+        bytes = uploaded.iter().sum::<u64>(),
+        "stored"
+    );
     Ok(results::Track {
         name: output.name.clone(),
         codecs: track.codecs.clone(),
@@ -62,7 +76,9 @@ async fn store_track(
 
 async fn upload(objects: &Objects, dir: &Path, prefix: &str, name: &str) -> anyhow::Result<u64> {
     let content_type = if name == cmaf::INIT { INIT_TYPE } else { SEGMENT_TYPE };
-    let uploaded = objects.upload_file(&format!("{prefix}{name}"), &dir.join(name), content_type).await;
+    let uploaded = objects
+        .upload_file(&format!("{prefix}{name}"), &dir.join(name), content_type)
+        .await;
     uploaded.context("storing a segment")
 }
 

@@ -88,7 +88,10 @@ pub(crate) async fn create(
         None => desk.create(&caller, wanted, None).await?,
     };
     let upload = desk.target(&video, &address).await?;
-    let created = Created { video: CreatedVideo::from(&video), upload };
+    let created = Created {
+        video: CreatedVideo::from(&video),
+        upload,
+    };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -134,7 +137,10 @@ fn filename(text: &str) -> Result<String, &'static str> {
 fn content_type(text: &str) -> Result<String, &'static str> {
     let text = text.trim().to_ascii_lowercase();
     let token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
     };
     let is_video = text.strip_prefix("video/").is_some_and(token);
     if text.len() <= MAX_CONTENT_TYPE && (is_video || text == "application/octet-stream") {
@@ -152,14 +158,25 @@ impl Desk {
         key: &str,
         fingerprint: String,
     ) -> Result<Video, Problem> {
-        if let Some(before) = self.context.catalog.remembered(caller.user, key).await.map_err(anyhow::Error::from)? {
+        if let Some(before) = self
+            .context
+            .catalog
+            .remembered(caller.user, key)
+            .await
+            .map_err(anyhow::Error::from)?
+        {
             return self.created_before(&before, &fingerprint).await;
         }
         match self.create(caller, wanted, Some((key, fingerprint.clone()))).await {
             Err(problem) if problem.code() == "repeated" => {}
             other => return other,
         }
-        let before = self.context.catalog.remembered(caller.user, key).await.map_err(anyhow::Error::from)?;
+        let before = self
+            .context
+            .catalog
+            .remembered(caller.user, key)
+            .await
+            .map_err(anyhow::Error::from)?;
         let before = before.ok_or_else(|| anyhow::anyhow!("an idempotency key vanished"))?;
         self.created_before(&before, &fingerprint).await
     }
@@ -167,9 +184,18 @@ impl Desk {
     async fn created_before(&self, before: &Remembered, fingerprint: &str) -> Result<Video, Problem> {
         if before.fingerprint != fingerprint {
             let title = "This Idempotency-Key was used for another request.";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", title));
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                title,
+            ));
         }
-        let video = self.context.catalog.video(before.video_id).await.map_err(anyhow::Error::from)?;
+        let video = self
+            .context
+            .catalog
+            .video(before.video_id)
+            .await
+            .map_err(anyhow::Error::from)?;
         video.ok_or_else(Problem::not_found)
     }
 
@@ -182,7 +208,15 @@ impl Desk {
         let id = VideoId::random();
         let upload = self.upload(id, &wanted).await?;
         let video = self.video(id, caller, wanted, upload);
-        let memory = idempotency.map(|(key, fingerprint)| (key, Remembered { fingerprint, video_id: id }));
+        let memory = idempotency.map(|(key, fingerprint)| {
+            (
+                key,
+                Remembered {
+                    fingerprint,
+                    video_id: id,
+                },
+            )
+        });
         match self.context.catalog.create_video(&video, memory).await {
             Ok(()) => {
                 tracing::info!(video.id = %id, bytes = video.upload.size, "a clip waits for its bytes");
@@ -203,7 +237,11 @@ impl Desk {
             Some((part_size, part_count)) => {
                 let created = self.context.objects.create_multipart(&key, &wanted.content_type).await;
                 let upload_id = created.map_err(anyhow::Error::from)?;
-                Some(Multipart { upload_id, part_size, part_count })
+                Some(Multipart {
+                    upload_id,
+                    part_size,
+                    part_count,
+                })
             }
         };
         Ok(Upload {
@@ -245,12 +283,16 @@ impl Desk {
     async fn target(&self, video: &Video, address: &StoreAddress) -> Result<Target, Problem> {
         let upload = &video.upload;
         if let Some(multipart) = &upload.multipart {
-            let Multipart { part_size, part_count, .. } = *multipart;
+            let Multipart {
+                part_size, part_count, ..
+            } = *multipart;
             return Ok(Target::Multipart { part_size, part_count });
         }
         let (now, valid) = (self.context.clock.now(), self.settings.upload_expiry);
         let signer = self.signer(address);
-        let signed = signer.put(&upload.key, upload.size, &upload.content_type, now, valid).await;
+        let signed = signer
+            .put(&upload.key, upload.size, &upload.content_type, now, valid)
+            .await;
         let signed = signed.map_err(anyhow::Error::from)?;
         Ok(Target::Put {
             headers: headers(&signed),
@@ -266,10 +308,22 @@ mod tests {
 
     #[test]
     fn only_videos_and_unnamed_bytes_are_taken() {
-        for good in ["video/mp4", "VIDEO/QuickTime", "application/octet-stream", "video/x-matroska"] {
+        for good in [
+            "video/mp4",
+            "VIDEO/QuickTime",
+            "application/octet-stream",
+            "video/x-matroska",
+        ] {
             assert!(content_type(good).is_ok(), "{good}");
         }
-        for bad in ["", "text/html", "video/", "video/mp4; codecs=x", "video/mp4\r\nx: y", "image/png"] {
+        for bad in [
+            "",
+            "text/html",
+            "video/",
+            "video/mp4; codecs=x",
+            "video/mp4\r\nx: y",
+            "image/png",
+        ] {
             assert!(content_type(bad).is_err(), "{bad}");
         }
     }

@@ -41,7 +41,9 @@ pub(crate) async fn complete(
         desk.finish(&video).await?;
         video = desk.own(id, &caller).await?;
     }
-    let accepted = Accepted { video: CreatedVideo::from(&video) };
+    let accepted = Accepted {
+        video: CreatedVideo::from(&video),
+    };
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
@@ -65,7 +67,10 @@ pub(crate) async fn cancel(
     PathId(id): PathId<VideoId>,
 ) -> Result<StatusCode, Problem> {
     let video = desk.own_upload(id, &caller).await?;
-    let change = Change { video_id: id, revision: video.revision + 1 };
+    let change = Change {
+        video_id: id,
+        revision: video.revision + 1,
+    };
     let now = desk.context.clock.now();
     let message = Message::new(Function::Upload, now, Payload::Deleted(change)).with_trace(trace::current());
     match desk.context.catalog.delete(&video, &message, now).await {
@@ -83,16 +88,28 @@ impl Desk {
         if let Some(multipart) = &video.upload.multipart {
             self.join(video, multipart).await?;
         }
-        let head = self.context.objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
+        let head = self
+            .context
+            .objects
+            .head(&video.upload.key)
+            .await
+            .map_err(anyhow::Error::from)?;
         let Some(head) = head else {
             return Err(incomplete("No bytes have arrived yet."));
         };
-        let clip = Clip { video_id: video.id, generation: video.generation };
+        let clip = Clip {
+            video_id: video.id,
+            generation: video.generation,
+        };
         let now = self.context.clock.now();
         let message = Message::new(Function::Upload, now, Payload::Uploaded(clip));
         // One trace from the request that created the clip to the last step.
         let message = message.with_trace(video.trace.or_else(trace::current));
-        let began = self.context.catalog.begin_processing(video, &head.etag, Some(&message), now).await;
+        let began = self
+            .context
+            .catalog
+            .begin_processing(video, &head.etag, Some(&message), now)
+            .await;
         if began.map_err(anyhow::Error::from)? {
             self.context.publish_owed(&message).await;
         }
@@ -118,17 +135,25 @@ impl Desk {
 fn check_parts(parts: &[Part], multipart: &Multipart, total: u64) -> Result<(), Problem> {
     let arrived = |number: u32| {
         let expected = multipart.size_of(number, total);
-        parts.iter().any(|part| part.number == number && Some(part.size) == expected)
+        parts
+            .iter()
+            .any(|part| part.number == number && Some(part.size) == expected)
     };
     let missing: Vec<u32> = (1..=multipart.part_count).filter(|number| !arrived(*number)).collect();
     match missing.as_slice() {
         [] => Ok(()),
-        [first, ..] => Err(incomplete(&format!("{} parts are missing, from part {first} on.", missing.len()))),
+        [first, ..] => Err(incomplete(&format!(
+            "{} parts are missing, from part {first} on.",
+            missing.len()
+        ))),
     }
 }
 
 fn incomplete(what: &str) -> Problem {
-    Problem::conflict("upload_incomplete", format!("{what} Send what is missing, then try again."))
+    Problem::conflict(
+        "upload_incomplete",
+        format!("{what} Send what is missing, then try again."),
+    )
 }
 
 #[cfg(test)]
@@ -137,8 +162,16 @@ mod tests {
 
     #[test]
     fn every_part_has_to_be_there_in_its_size() {
-        let multipart = Multipart { upload_id: "u".into(), part_size: 8, part_count: 2 };
-        let part = |number, size| Part { number, size, etag: "e".into() };
+        let multipart = Multipart {
+            upload_id: "u".into(),
+            part_size: 8,
+            part_count: 2,
+        };
+        let part = |number, size| Part {
+            number,
+            size,
+            etag: "e".into(),
+        };
         assert!(check_parts(&[part(1, 8), part(2, 3)], &multipart, 11).is_ok());
         for wrong in [vec![part(1, 8)], vec![part(1, 8), part(2, 4)], vec![part(2, 3)], vec![]] {
             let problem = check_parts(&wrong, &multipart, 11).unwrap_err();

@@ -31,7 +31,10 @@ impl Serverless for Upload {
     type Settings = Settings;
 
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
-        let desk = Arc::new(Desk { context: context.clone(), settings });
+        let desk = Arc::new(Desk {
+            context: context.clone(),
+            settings,
+        });
         let router = OpenApiRouter::new()
             .routes(routes!(create::create))
             .routes(routes!(parts::list, parts::sign))

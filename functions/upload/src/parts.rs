@@ -54,7 +54,11 @@ pub(crate) async fn sign(
     let signer = desk.signer(&address);
     let (now, valid) = (desk.context.clock.now(), desk.settings.upload_expiry);
     // Whoever still asks for URLs is still at it: the upload is not abandoned before they run out.
-    desk.context.catalog.extend_upload(id, now + valid).await.map_err(anyhow::Error::from)?;
+    desk.context
+        .catalog
+        .extend_upload(id, now + valid)
+        .await
+        .map_err(anyhow::Error::from)?;
     let mut parts = Vec::with_capacity(request.part_numbers.len());
     for part_number in request.part_numbers {
         let size = multipart.size_of(part_number, video.upload.size).unwrap_or(0);
@@ -62,7 +66,11 @@ pub(crate) async fn sign(
             .part(&video.upload.key, &multipart.upload_id, part_number, size, now, valid)
             .await
             .map_err(anyhow::Error::from)?;
-        parts.push(SignedPart { part_number, headers: headers(&signed), url: signed.url });
+        parts.push(SignedPart {
+            part_number,
+            headers: headers(&signed),
+            url: signed.url,
+        });
     }
     Ok(Json(Parts { parts }))
 }
@@ -105,7 +113,10 @@ pub(crate) async fn list(
         Err(toktik_objects::Error::Missing(_)) => Vec::new(),
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
-    let parts = parts.into_iter().map(|part| ArrivedPart { part_number: part.number, size: part.size });
+    let parts = parts.into_iter().map(|part| ArrivedPart {
+        part_number: part.number,
+        size: part.size,
+    });
     Ok(Json(Parts { parts: parts.collect() }))
 }
 

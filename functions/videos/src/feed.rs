@@ -56,9 +56,17 @@ pub(crate) async fn feed(
     Parameters(query): Parameters<FeedQuery>,
     service: ServiceAddress,
 ) -> Result<Json<Page<Clip>>, Problem> {
-    let limit = PageQuery { limit: query.limit, cursor: None }.limit()?;
+    let limit = PageQuery {
+        limit: query.limit,
+        cursor: None,
+    }
+    .limit()?;
     let tag = tag(query.tag.as_deref())?;
-    let wanted = Wanted { tag, cursor: query.cursor, limit };
+    let wanted = Wanted {
+        tag,
+        cursor: query.cursor,
+        limit,
+    };
     let (videos, next_cursor) = match (query.channel, query.sort) {
         (Some(channel), Sort::Latest) => desk.of_channel(&channel, &wanted).await?,
         (None, Sort::Latest) => desk.latest(&wanted).await?,
@@ -86,7 +94,11 @@ impl Wanted {
 impl Desk {
     async fn latest(&self, wanted: &Wanted) -> Result<Found, Problem> {
         let after = wanted.cursor.as_deref().map(position).transpose()?;
-        let entries = self.context.catalog.latest(after.as_deref(), wanted.tag.as_deref(), wanted.limit).await;
+        let entries = self
+            .context
+            .catalog
+            .latest(after.as_deref(), wanted.tag.as_deref(), wanted.limit)
+            .await;
         let entries = entries.map_err(anyhow::Error::from)?;
         let next = (entries.len() == wanted.limit).then(|| entries.last().map(|entry| entry.position.clone()));
         let ids: Vec<VideoId> = entries.iter().map(|entry| entry.video_id).collect();
@@ -124,7 +136,12 @@ impl Desk {
         let mut from = rank(wanted.cursor.as_deref())?;
         let mut shown = Vec::new();
         loop {
-            let ranked = self.context.catalog.popular(from, wanted.limit).await.map_err(anyhow::Error::from)?;
+            let ranked = self
+                .context
+                .catalog
+                .popular(from, wanted.limit)
+                .await
+                .map_err(anyhow::Error::from)?;
             let ids: Vec<VideoId> = ranked.iter().map(|entry| entry.video_id).collect();
             for (index, id) in ids.iter().enumerate() {
                 let video = self.context.catalog.video(*id).await.map_err(anyhow::Error::from)?;
@@ -148,7 +165,12 @@ impl Desk {
         }
         // By name alone: who has which e-mail address is nobody's business.
         let login = Login::Username(channel.to_ascii_lowercase());
-        let user = self.context.catalog.user_by_login(&login).await.map_err(anyhow::Error::from)?;
+        let user = self
+            .context
+            .catalog
+            .user_by_login(&login)
+            .await
+            .map_err(anyhow::Error::from)?;
         Ok(user.map(|user| user.id))
     }
 }
@@ -166,11 +188,17 @@ fn tag(tag: Option<&str>) -> Result<Option<String>, Problem> {
 pub(crate) fn position(cursor: &str) -> Result<String, Problem> {
     let (moment, id) = cursor.split_once('#').unwrap_or_default();
     let valid = chrono::DateTime::parse_from_rfc3339(moment).is_ok() && id.parse::<VideoId>().is_ok();
-    if valid { Ok(cursor.to_owned()) } else { Err(bad_cursor()) }
+    if valid {
+        Ok(cursor.to_owned())
+    } else {
+        Err(bad_cursor())
+    }
 }
 
 fn rank(cursor: Option<&str>) -> Result<usize, Problem> {
-    let rank = cursor.map(|cursor| cursor.parse::<u16>().map_err(|_| bad_cursor())).transpose()?;
+    let rank = cursor
+        .map(|cursor| cursor.parse::<u16>().map_err(|_| bad_cursor()))
+        .transpose()?;
     Ok(rank.unwrap_or(0).into())
 }
 

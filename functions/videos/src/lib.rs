@@ -35,7 +35,9 @@ impl Serverless for Videos {
     type Settings = Settings;
 
     fn start(_: Settings, context: &Context) -> anyhow::Result<Service> {
-        let desk = Arc::new(Desk { context: context.clone() });
+        let desk = Arc::new(Desk {
+            context: context.clone(),
+        });
         let router = OpenApiRouter::new()
             .routes(routes!(feed::feed))
             .routes(routes!(read::own))
@@ -55,7 +57,9 @@ struct Desk {
 impl Desk {
     async fn visible(&self, id: VideoId, viewer: Option<&Identity>) -> Result<Video, Problem> {
         let video = self.context.catalog.video(id).await.map_err(anyhow::Error::from)?;
-        video.filter(|video| access::sees(video, viewer)).ok_or_else(Problem::not_found)
+        video
+            .filter(|video| access::sees(video, viewer))
+            .ok_or_else(Problem::not_found)
     }
 
     async fn commanded(&self, id: VideoId, caller: &Identity) -> Result<Video, Problem> {

@@ -35,7 +35,13 @@ pub(crate) async fn like(
         at: desk.context.clock.now().to_rfc3339(),
     };
     let message = desk.message(Payload::Liked(liked));
-    if desk.context.catalog.like(id, caller.user, &message).await.map_err(anyhow::Error::from)? {
+    if desk
+        .context
+        .catalog
+        .like(id, caller.user, &message)
+        .await
+        .map_err(anyhow::Error::from)?
+    {
         desk.context.publish_owed(&message).await;
     }
     Ok(StatusCode::NO_CONTENT)
@@ -60,6 +66,10 @@ pub(crate) async fn unlike(
     PathId(id): PathId<VideoId>,
 ) -> Result<StatusCode, Problem> {
     desk.visible(id, Some(&caller)).await?;
-    desk.context.catalog.unlike(id, caller.user).await.map_err(anyhow::Error::from)?;
+    desk.context
+        .catalog
+        .unlike(id, caller.user)
+        .await
+        .map_err(anyhow::Error::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -76,11 +76,20 @@ pub(crate) async fn edit(
 
 fn check(request: Request) -> Result<Edit, Problem> {
     let mut check = Check::new();
-    let title = request.title.and_then(|title| check.field("title", title.parse::<Title>()));
-    let description = request.description.and_then(|text| check.field("description", text.parse::<Description>()));
+    let title = request
+        .title
+        .and_then(|title| check.field("title", title.parse::<Title>()));
+    let description = request
+        .description
+        .and_then(|text| check.field("description", text.parse::<Description>()));
     let tags = request.tags.and_then(|tags| check.field("tags", Tags::parse(&tags)));
     check.finish()?;
-    Ok(Edit { title, description, tags, visibility: request.visibility })
+    Ok(Edit {
+        title,
+        description,
+        tags,
+        visibility: request.visibility,
+    })
 }
 
 /// Delete a clip
@@ -147,7 +156,10 @@ pub(crate) async fn retry(
     if video.status != Status::Failed {
         return Err(not_failed());
     }
-    let clip = ClipPayload { video_id: id, generation: video.generation + 1 };
+    let clip = ClipPayload {
+        video_id: id,
+        generation: video.generation + 1,
+    };
     let message = desk.message(Payload::Uploaded(clip));
     match desk.context.catalog.retry(&video, &message).await {
         Ok(()) => desk.context.publish_owed(&message).await,
@@ -162,11 +174,18 @@ impl Desk {
     /// A deleted clip is not there to be deleted again.
     async fn deletable(&self, id: VideoId, caller: &Identity) -> Result<Video, Problem> {
         let video = self.commanded(id, caller).await?;
-        if video.status == Status::Deleted { Err(Problem::not_found()) } else { Ok(video) }
+        if video.status == Status::Deleted {
+            Err(Problem::not_found())
+        } else {
+            Ok(video)
+        }
     }
 
     fn change(&self, video: &Video, payload: fn(Change) -> Payload) -> Message {
-        let change = Change { video_id: video.id, revision: video.revision + 1 };
+        let change = Change {
+            video_id: video.id,
+            revision: video.revision + 1,
+        };
         self.message(payload(change))
     }
 

@@ -106,10 +106,17 @@ impl Desk {
 
     pub(crate) async fn show_all(&self, videos: &[Video], service: &ServiceAddress) -> Result<Vec<Clip>, Problem> {
         let owners: Vec<UserId> = videos.iter().map(|video| video.owner).collect();
-        let names = self.context.catalog.usernames(&owners).await.map_err(anyhow::Error::from)?;
+        let names = self
+            .context
+            .catalog
+            .usernames(&owners)
+            .await
+            .map_err(anyhow::Error::from)?;
         let materials = try_join_all(videos.iter().map(|video| self.material(video))).await?;
         let pairs = videos.iter().zip(materials);
-        Ok(pairs.map(|(video, material)| clip(video, material, &names, service)).collect())
+        Ok(pairs
+            .map(|(video, material)| clip(video, material, &names, service))
+            .collect())
     }
 
     async fn material(&self, video: &Video) -> Result<Material, Problem> {
@@ -117,17 +124,33 @@ impl Desk {
         let found = async {
             let item = catalog.manifest(video.id, video.generation).await?.unwrap_or_default();
             let under_way = matches!(video.status, Status::Processing | Status::Playable);
-            let steps = if under_way { catalog.steps(video.id, video.generation).await? } else { Vec::new() };
+            let steps = if under_way {
+                catalog.steps(video.id, video.generation).await?
+            } else {
+                Vec::new()
+            };
             let counts = catalog.counts(video.id).await?;
-            Ok::<_, toktik_catalog::Error>(Material { manifest: item.manifest, steps, counts })
+            Ok::<_, toktik_catalog::Error>(Material {
+                manifest: item.manifest,
+                steps,
+                counts,
+            })
         };
         Ok(found.await.map_err(anyhow::Error::from)?)
     }
 }
 
 fn clip(video: &Video, material: Material, names: &HashMap<UserId, String>, service: &ServiceAddress) -> Clip {
-    let Material { manifest, steps, counts } = material;
-    let manifest = if video.status.is_watchable() { manifest } else { Manifest::default() };
+    let Material {
+        manifest,
+        steps,
+        counts,
+    } = material;
+    let manifest = if video.status.is_watchable() {
+        manifest
+    } else {
+        Manifest::default()
+    };
     Clip {
         id: video.id.to_string(),
         status: video.status.as_str().to_owned(),
@@ -145,7 +168,11 @@ fn clip(video: &Video, material: Material, names: &HashMap<UserId, String>, serv
         width: video.width,
         height: video.height,
         renditions: renditions(&manifest),
-        counts: Counts { views: counts.views, likes: counts.likes, comments: counts.comments },
+        counts: Counts {
+            views: counts.views,
+            likes: counts.likes,
+            comments: counts.comments,
+        },
         urls: urls(video, &manifest, service),
         warnings: video.warnings.clone(),
         error: video.error.as_ref().map(|error| Trouble {
@@ -203,7 +230,10 @@ fn progress(status: Status, steps: &[StepItem]) -> f64 {
     if !planned || whole == 0.0 {
         return 0.01;
     }
-    let done: f64 = steps.iter().map(|item| weight(item) * if item.is_settled() { 1.0 } else { item.progress }).sum();
+    let done: f64 = steps
+        .iter()
+        .map(|item| weight(item) * if item.is_settled() { 1.0 } else { item.progress })
+        .sum();
     (done / whole).clamp(0.01, 0.99)
 }
 

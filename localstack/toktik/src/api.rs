@@ -27,7 +27,8 @@ pub fn router(api: OpenApiRouter, context: &Context, s3: Router, bucket: &str) -
 }
 
 fn is_below(path: &str, bucket: &str) -> bool {
-    path.strip_prefix(bucket).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(bucket)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -26,13 +26,23 @@ pub struct Settings {
     #[arg(long, env = "TOKTIK_CLOUD_ACCESS_KEY_ID")]
     pub access_key_id: Option<String>,
     /// Secret key that clients sign with
-    #[arg(long, env = "TOKTIK_CLOUD_SECRET_ACCESS_KEY", hide_env_values = true, requires = "access_key_id")]
+    #[arg(
+        long,
+        env = "TOKTIK_CLOUD_SECRET_ACCESS_KEY",
+        hide_env_values = true,
+        requires = "access_key_id"
+    )]
     pub secret_access_key: Option<Secret>,
     /// Post notifications of new objects to this address too, in MinIO's form
     #[arg(long, env = "TOKTIK_CLOUD_WEBHOOK")]
     pub webhook: Option<String>,
     /// Bearer token sent with them
-    #[arg(long, env = "TOKTIK_CLOUD_WEBHOOK_TOKEN", hide_env_values = true, requires = "webhook")]
+    #[arg(
+        long,
+        env = "TOKTIK_CLOUD_WEBHOOK_TOKEN",
+        hide_env_values = true,
+        requires = "webhook"
+    )]
     pub webhook_token: Option<Secret>,
     #[command(flatten)]
     pub log: Log,
@@ -53,7 +63,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let router = cloud.secured(webhook);
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("listening on {}", settings.listen))?;
-    eprintln!("The embedded cloud is at http://{} (S3, SQS, DynamoDB). Ctrl-C ends it.", listener.local_addr()?);
+    eprintln!(
+        "The embedded cloud is at http://{} (S3, SQS, DynamoDB). Ctrl-C ends it.",
+        listener.local_addr()?
+    );
     let stop = stop_signal()?;
     let ((), served) = tokio::join!(cloud.maintain(stop.clone()), server::serve(listener, router, stop));
     cloud.close().await;

@@ -46,7 +46,9 @@ pub fn main(settings: Settings) -> anyhow::Result<()> {
         }
         let clients = Clients::from_environment().await;
         let context = Context::new(&settings.common, clients, Verifier::closed().into())?;
-        Sweeper::new(&context, settings.janitor.originals.keep_source).round().await
+        Sweeper::new(&context, settings.janitor.originals.keep_source)
+            .round()
+            .await
     })
 }
 

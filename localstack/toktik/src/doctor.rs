@@ -77,7 +77,9 @@ fn features(ffmpeg: &Path, list: &str, wanted: &[&str]) -> Finding {
     if missing.is_empty() {
         return Finding::Good(format!("ffmpeg {kind}: {}", wanted.join(", ")));
     }
-    Finding::Bad(format!("ffmpeg {kind} missing: {missing:?}. Use a build of ffmpeg that has them"))
+    Finding::Bad(format!(
+        "ffmpeg {kind} missing: {missing:?}. Use a build of ffmpeg that has them"
+    ))
 }
 
 fn kernel() -> Finding {

@@ -5,6 +5,7 @@ pub mod api;
 pub mod cloud;
 pub mod control;
 pub mod doctor;
+pub mod memory;
 pub mod provision;
 pub mod run;
 pub mod secrets;

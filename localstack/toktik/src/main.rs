@@ -4,10 +4,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{cloud, control, doctor, run, up};
+use toktik::{cloud, control, doctor, memory, run, up};
 
 #[derive(Parser)]
-#[command(name = "toktik", version, about = "A short-video platform made of small serverless functions")]
+#[command(
+    name = "toktik",
+    version,
+    about = "A short-video platform made of small serverless functions"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     if let Some(code) = toktik_media::sandbox::launcher() {
         return code;
     }
+    memory::be_frugal();
     match Cli::parse().command {
         Command::Up(settings) => report(up::main(*settings)),
         Command::Run { function, arguments } => run::main(&function, arguments),

@@ -24,9 +24,15 @@ use toktik_runtime::settings::Stores;
 const MAX_RECEIVES: u32 = 20;
 
 pub async fn provision(clients: &Clients, stores: &Stores) -> anyhow::Result<()> {
-    table(&clients.dynamodb, &stores.table).await.context("making the table")?;
-    let probe = queues(&clients.sqs, &stores.queue_prefix).await.context("making the queues")?;
-    bucket(&clients.s3, &stores.bucket, &probe).await.context("making the bucket")
+    table(&clients.dynamodb, &stores.table)
+        .await
+        .context("making the table")?;
+    let probe = queues(&clients.sqs, &stores.queue_prefix)
+        .await
+        .context("making the queues")?;
+    bucket(&clients.s3, &stores.bucket, &probe)
+        .await
+        .context("making the bucket")
 }
 
 async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<()> {
@@ -62,8 +68,16 @@ async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<
 }
 
 async fn expire_items(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<()> {
-    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build()?;
-    client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await?;
+    let ttl = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name("expires_at")
+        .build()?;
+    client
+        .update_time_to_live()
+        .table_name(name)
+        .time_to_live_specification(ttl)
+        .send()
+        .await?;
     Ok(())
 }
 
@@ -93,9 +107,15 @@ async fn queue(
     let request = client.create_queue().queue_name(format!("{prefix}{function}"));
     let output = request.set_attributes(Some(attributes.clone())).send().await?;
     let url = output.queue_url.context("the queue has no address")?;
-    let asked = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+    let asked = client
+        .get_queue_attributes()
+        .queue_url(url)
+        .attribute_names(QueueAttributeName::QueueArn);
     let attributes = asked.send().await?.attributes.unwrap_or_default();
-    attributes.get(&QueueAttributeName::QueueArn).cloned().context("the queue has no ARN")
+    attributes
+        .get(&QueueAttributeName::QueueArn)
+        .cloned()
+        .context("the queue has no ARN")
 }
 
 async fn bucket(client: &aws_sdk_s3::Client, name: &str, probe: &str) -> anyhow::Result<()> {
@@ -114,7 +134,12 @@ async fn bucket(client: &aws_sdk_s3::Client, name: &str, probe: &str) -> anyhow:
         .max_age_seconds(3000)
         .build()?;
     let cors = CorsConfiguration::builder().cors_rules(rule).build()?;
-    client.put_bucket_cors().bucket(name).cors_configuration(cors).send().await?;
+    client
+        .put_bucket_cors()
+        .bucket(name)
+        .cors_configuration(cors)
+        .send()
+        .await?;
     let request = client.put_bucket_notification_configuration().bucket(name);
     request.notification_configuration(notification(probe)?).send().await?;
     Ok(())
@@ -122,7 +147,10 @@ async fn bucket(client: &aws_sdk_s3::Client, name: &str, probe: &str) -> anyhow:
 
 /// By prefix alone: what a file is called says nothing.
 fn notification(probe: &str) -> anyhow::Result<NotificationConfiguration> {
-    let rule = FilterRule::builder().name(FilterRuleName::Prefix).value(keys::INCOMING).build();
+    let rule = FilterRule::builder()
+        .name(FilterRuleName::Prefix)
+        .value(keys::INCOMING)
+        .build();
     let filter = S3KeyFilter::builder().filter_rules(rule).build();
     let queue = QueueConfiguration::builder()
         .queue_arn(probe)

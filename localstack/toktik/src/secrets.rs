@@ -45,7 +45,11 @@ impl Secrets {
         let secrets = Self::generate()?;
         let (partial, path) = (data_dir.join("secrets.json.new"), data_dir.join(FILE));
         let _ = fs::remove_file(&partial);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&partial)?;
         file.write_all(&serde_json::to_vec_pretty(&secrets)?)?;
         file.sync_all()?;
         fs::rename(&partial, &path)?;

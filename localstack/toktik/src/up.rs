@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -55,11 +56,20 @@ pub struct Settings {
 /// The running whole.
 pub struct Up {
     pub address: SocketAddr,
-    pub context: Context,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
     tasks: TaskTracker,
     cloud: Cloud,
+}
+
+/// Everything composed, nothing running yet.
+pub struct Assembly {
+    pub context: Context,
+    pub cloud: Cloud,
+    /// API and buckets.
+    pub router: Router,
+    /// One for each function that events start.
+    pub workers: Vec<Worker>,
 }
 
 pub fn main(settings: Settings) -> anyhow::Result<()> {
@@ -78,19 +88,34 @@ pub fn main(settings: Settings) -> anyhow::Result<()> {
 
 impl Up {
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        Self::start_at(settings, Clock::system()).await
-    }
-
-    /// With a clock that the caller can move on.
-    pub async fn start_at(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
-        let secrets = Secrets::of(&settings.data_dir)?;
         let address = settings.common.server.listen();
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("listening on {address}; is something else there?"))?;
-        let cloud = open_cloud(&settings, &secrets).await?;
-        let composed = Composed::new(&settings, &secrets, &cloud, clock).await?;
-        let up = composed.run(&settings, cloud, listener).await?;
-        Ok(up)
+        let assembly = Assembly::new(&settings, Clock::system()).await?;
+        let Assembly {
+            context,
+            cloud,
+            router,
+            workers,
+        } = assembly;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(cloud.maintain(stop.clone()));
+        for worker in workers {
+            tasks.spawn(worker.run(stop.clone()));
+        }
+        tasks.spawn(tick(context.clone(), settings.janitor.janitor_interval, stop.clone()));
+        tasks.spawn(control::serve(settings, context, stop.clone()));
+        tasks.close();
+        let address = listener.local_addr()?;
+        let served = tokio::spawn(server::serve(listener, router, stop.clone()));
+        tracing::info!(%address, "listening");
+        Ok(Self {
+            address,
+            stop,
+            served,
+            tasks,
+            cloud,
+        })
     }
 
     /// Ends cleanly: what is under way is given back and found again by the next start.
@@ -103,6 +128,52 @@ impl Up {
     }
 }
 
+impl Assembly {
+    pub async fn new(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let secrets = Secrets::of(&settings.data_dir)?;
+        let cloud = open_cloud(settings, &secrets).await?;
+        let clients = Clients {
+            s3: cloud.s3_client(),
+            sqs: cloud.sqs_client(),
+            dynamodb: cloud.dynamodb_client(),
+        };
+        provision::provision(&clients, &settings.common.stores).await?;
+        let (verify, auth) = keys(settings, &secrets);
+        let mut context = Context::new(&settings.common, clients, Arc::new(verify.verifier()?))?;
+        context.clock = clock;
+        context.lease_check = LEASE_CHECK.min(settings.common.stores.lease_check);
+        context.store_beside_api = true;
+        take_over(&context, &cloud).await?;
+        let mut api = OpenApiRouter::new();
+        let mut workers = Vec::new();
+        for (function, service) in services(settings, &secrets, auth, &context)? {
+            if let Some(router) = service.http {
+                api = api.merge(router);
+            }
+            if let Some(handler) = service.events {
+                let concurrency = settings
+                    .common
+                    .server
+                    .concurrency
+                    .unwrap_or_else(|| concurrency(function));
+                workers.push(Worker {
+                    function,
+                    handler,
+                    context: context.clone(),
+                    concurrency,
+                });
+            }
+        }
+        let router = api::router(api, &context, cloud.s3(), context.objects.bucket())?;
+        Ok(Self {
+            context,
+            cloud,
+            router,
+            workers,
+        })
+    }
+}
+
 async fn open_cloud(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Cloud> {
     let options = Options {
         data_dir: settings.data_dir.clone(),
@@ -111,57 +182,6 @@ async fn open_cloud(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Cl
         region: "us-east-1".to_owned(),
     };
     Cloud::open(options).await
-}
-
-/// All functions, started, not yet running.
-struct Composed {
-    context: Context,
-    services: Vec<(Function, Service)>,
-}
-
-impl Composed {
-    async fn new(settings: &Settings, secrets: &Secrets, cloud: &Cloud, clock: Clock) -> anyhow::Result<Self> {
-        let clients = Clients {
-            s3: cloud.s3_client(),
-            sqs: cloud.sqs_client(),
-            dynamodb: cloud.dynamodb_client(),
-        };
-        provision::provision(&clients, &settings.common.stores).await?;
-        let (verify, auth) = keys(settings, secrets);
-        let verifier = Arc::new(verify.verifier()?);
-        let mut context = Context::new(&settings.common, clients, verifier)?;
-        context.clock = clock;
-        context.lease_check = LEASE_CHECK.min(settings.common.stores.lease_check);
-        context.store_beside_api = true;
-        let services = services(settings, secrets, auth, &context)?;
-        Ok(Self { context, services })
-    }
-
-    async fn run(self, settings: &Settings, cloud: Cloud, listener: TcpListener) -> anyhow::Result<Up> {
-        let Self { context, services } = self;
-        take_over(&context, &cloud).await?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(cloud.maintain(stop.clone()));
-        let mut api = OpenApiRouter::new();
-        for (function, service) in services {
-            if let Some(router) = service.http {
-                api = api.merge(router);
-            }
-            if let Some(handler) = service.events {
-                let concurrency = settings.common.server.concurrency.unwrap_or_else(|| concurrency(function));
-                let worker = Worker { function, handler, context: context.clone(), concurrency };
-                tasks.spawn(worker.run(stop.clone()));
-            }
-        }
-        tasks.spawn(tick(context.clone(), settings.janitor.janitor_interval, stop.clone()));
-        tasks.spawn(control::serve(settings.clone(), context.clone(), stop.clone()));
-        tasks.close();
-        let router = api::router(api, &context, cloud.s3(), context.objects.bucket())?;
-        let address = listener.local_addr()?;
-        let served = tokio::spawn(server::serve(listener, router, stop.clone()));
-        tracing::info!(%address, "listening");
-        Ok(Up { address, context, stop, served, tasks, cloud })
-    }
 }
 
 /// The installation's own keys, unless others are given.
@@ -184,7 +204,10 @@ fn services(
     playback.link_secret = playback.link_secret.or_else(|| Some(secrets.link_secret()));
     let media = || settings.media.clone();
     let thumbnail = toktik_thumbnail::Settings::new(media(), settings.pictures.clone());
-    let package = toktik_package::Settings { media: media(), originals: settings.janitor.originals.clone() };
+    let package = toktik_package::Settings {
+        media: media(),
+        originals: settings.janitor.originals.clone(),
+    };
     Ok(vec![
         started::<toktik_auth::Auth>(auth, context)?,
         started::<toktik_upload::Upload>(settings.upload.clone(), context)?,
@@ -207,7 +230,10 @@ fn started<F: Serverless>(settings: F::Settings, context: &Context) -> anyhow::R
 
 /// This process is the only one that works here: whatever was under way ended with the one before.
 async fn take_over(context: &Context, cloud: &Cloud) -> anyhow::Result<()> {
-    cloud.release_in_flight().await.context("giving back messages that were under way")?;
+    cloud
+        .release_in_flight()
+        .await
+        .context("giving back messages that were under way")?;
     for id in context.catalog.open_work().await? {
         if let Some(video) = context.catalog.video(id).await? {
             context.catalog.clear_leases(&video).await?;

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use toktik_events::{Message, VideoId};
 use toktik_identity::UserId;
 
+use crate::Catalog;
 use crate::outbox;
 use crate::table::{Error, Key, Query, Write};
-use crate::videos::{done_unless_condition, meta, moment, partition, Status};
-use crate::Catalog;
+use crate::videos::{Status, done_unless_condition, meta, moment, partition};
 
 const SHARDS: u128 = 8;
 
@@ -47,7 +47,11 @@ fn exists(id: VideoId) -> Result<Write, Error> {
 impl Catalog {
     /// True when the user did not like it before. The event is owed only then.
     pub async fn like(&self, id: VideoId, user: UserId, message: &Message) -> Result<bool, Error> {
-        let like = Like { video_id: id, user_id: user, at: message.time };
+        let like = Like {
+            video_id: id,
+            user_id: user,
+            at: message.time,
+        };
         let put = Write::put(like_key(id, user), &like)?
             .owned_by(&format!("LIKES#{user}"), &moment(like.at, id))
             .if_absent();
@@ -84,6 +88,10 @@ impl Catalog {
             // A shard may be below zero, where likes were taken back that another shard counted.
             u64::try_from(of_kind.map(|shard| shard.count).sum::<i64>()).unwrap_or(0)
         };
-        Ok(Counts { views: total("views"), likes: total("likes"), comments: total("comments") })
+        Ok(Counts {
+            views: total("views"),
+            likes: total("likes"),
+            comments: total("comments"),
+        })
     }
 }

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use toktik_events::VideoId;
 
+use crate::Catalog;
 use crate::table::{Error, Key, Query, Write};
 use crate::text::Visibility;
 use crate::videos::{Video, moment};
-use crate::Catalog;
 
 /// Writes of one day are spread over so many partitions.
 const SHARDS: u128 = 4;
@@ -106,7 +106,9 @@ impl Catalog {
         tag: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
-        let mut query = Query::partition(format!("FEED#{day}#{shard}")).backward().limit(limit.max(1));
+        let mut query = Query::partition(format!("FEED#{day}#{shard}"))
+            .backward()
+            .limit(limit.max(1));
         if let Some(after) = after {
             query = query.after(after);
         }

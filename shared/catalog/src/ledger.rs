@@ -9,10 +9,10 @@ use toktik_events::VideoId;
 use toktik_media::manifest::Manifest;
 use toktik_media::plan::Plan;
 
+use crate::Catalog;
 use crate::feed;
 use crate::table::{Error, Key, Write};
 use crate::videos::{Status, Trouble, Video, done_unless_condition, meta, open_work, partition};
-use crate::Catalog;
 
 /// How long a run may be silent before somebody else takes over.
 pub const LEASE: Duration = Duration::seconds(30);
@@ -138,7 +138,9 @@ impl Lease {
     }
 
     fn still_mine(&self, write: Write) -> Result<Write, Error> {
-        write.if_equal("attempts", &self.attempt)?.if_equal("state", &State::Running)
+        write
+            .if_equal("attempts", &self.attempt)?
+            .if_equal("state", &State::Running)
     }
 }
 
@@ -189,13 +191,7 @@ impl Catalog {
         }
     }
 
-    pub async fn step(
-        &self,
-        id: VideoId,
-        generation: u32,
-        step: &str,
-        unit: &str,
-    ) -> Result<Option<StepItem>, Error> {
+    pub async fn step(&self, id: VideoId, generation: u32, step: &str, unit: &str) -> Result<Option<StepItem>, Error> {
         self.table.get(&key(id, generation, step, unit)).await
     }
 
@@ -264,9 +260,16 @@ impl Catalog {
         done: Option<&Lease>,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let item = ManifestItem { revision: revision + 1, manifest: progress.manifest.clone() };
+        let item = ManifestItem {
+            revision: revision + 1,
+            manifest: progress.manifest.clone(),
+        };
         let mut put = Write::put(manifest_key(video.id, video.generation), &item)?;
-        put = if revision == 0 { put.if_absent() } else { put.if_equal("revision", &revision)? };
+        put = if revision == 0 {
+            put.if_absent()
+        } else {
+            put.if_equal("revision", &revision)?
+        };
         let mut after = video.clone();
         after.status = progress.status;
         let mut update = Write::update(meta(video.id))

@@ -29,6 +29,8 @@ pub struct Catalog {
 
 impl Catalog {
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { table: Table::new(client, table.into()) }
+        Self {
+            table: Table::new(client, table.into()),
+        }
     }
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use toktik_events::Message;
 
-use crate::table::{Error, Key, Query, Write};
 use crate::Catalog;
+use crate::table::{Error, Key, Query, Write};
 
 const SHARDS: u64 = 4;
 /// After this, whoever wrote it has had its chance to publish it.
@@ -27,7 +27,11 @@ fn key(id: &str, at: DateTime<Utc>) -> Key {
 
 pub(crate) fn remember(message: &Message) -> Result<Write, Error> {
     let event = message.to_json().map_err(anyhow::Error::from)?;
-    let owed = Owed { id: message.id.clone(), at: message.time, event };
+    let owed = Owed {
+        id: message.id.clone(),
+        at: message.time,
+        event,
+    };
     Write::put(key(&owed.id, owed.at), &owed)
 }
 

@@ -40,7 +40,10 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
-        Self { pk: pk.into(), sk: sk.into() }
+        Self {
+            pk: pk.into(),
+            sk: sk.into(),
+        }
     }
 
     fn attributes(&self) -> Item {
@@ -64,7 +67,11 @@ impl Table {
 
     /// Consistent: what was acknowledged is seen.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
-        let request = self.client.get_item().table_name(&self.name).set_key(Some(key.attributes()));
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()));
         let output = request.consistent_read(true).send().await.context("reading an item")?;
         output.item.map(decode).transpose()
     }
@@ -74,24 +81,47 @@ impl Table {
         let mut found: HashMap<(String, String), Item> = HashMap::new();
         let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
         while !wanted.is_empty() {
-            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .consistent_read(true)
+                .build();
             let request = request.context("building a batch read")?;
-            let output = self.client.batch_get_item().request_items(&self.name, request).send().await;
+            let output = self
+                .client
+                .batch_get_item()
+                .request_items(&self.name, request)
+                .send()
+                .await;
             let output = output.context("reading items")?;
-            for item in output.responses.unwrap_or_default().remove(&self.name).unwrap_or_default() {
+            for item in output
+                .responses
+                .unwrap_or_default()
+                .remove(&self.name)
+                .unwrap_or_default()
+            {
                 found.insert((text(&item, "pk"), text(&item, "sk")), item);
             }
             let rest = output.unprocessed_keys.unwrap_or_default().remove(&self.name);
             wanted = rest.map(|rest| rest.keys).unwrap_or_default();
         }
-        let in_order = keys.iter().filter_map(|key| found.remove(&(key.pk.clone(), key.sk.clone())));
+        let in_order = keys
+            .iter()
+            .filter_map(|key| found.remove(&(key.pk.clone(), key.sk.clone())));
         in_order.map(decode).collect()
     }
 
     /// One page of a partition, with the sort key of its last item if there may be more.
     pub(crate) async fn query<T: DeserializeOwned>(&self, query: Query) -> Result<(Vec<T>, Option<String>), Error> {
-        let (pk, sk) = if query.by_owner { ("gsi1pk", "gsi1sk") } else { ("pk", "sk") };
-        let mut request = self.client.query().table_name(&self.name).scan_index_forward(!query.backward);
+        let (pk, sk) = if query.by_owner {
+            ("gsi1pk", "gsi1sk")
+        } else {
+            ("pk", "sk")
+        };
+        let mut request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .scan_index_forward(!query.backward);
         request = match query.by_owner {
             true => request.index_name("by_owner"),
             false => request.consistent_read(true),
@@ -170,7 +200,11 @@ impl Table {
 
     /// Removes whatever is there; a second time does nothing.
     pub(crate) async fn delete(&self, key: &Key) -> Result<(), Error> {
-        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()));
         request.send().await.context("deleting an item")?;
         Ok(())
     }
@@ -181,9 +215,7 @@ enum Failed {
     Other(Error),
 }
 
-fn failed(
-    error: SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError>,
-) -> Failed {
+fn failed(error: SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError>) -> Failed {
     use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as Kind;
     let reasons = match error.as_service_error() {
         Some(Kind::TransactionCanceledException(canceled)) => canceled.cancellation_reasons(),
@@ -208,7 +240,10 @@ fn backoff(attempt: u32) -> Duration {
 }
 
 fn text(item: &Item, name: &str) -> String {
-    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+    item.get(name)
+        .and_then(|value| value.as_s().ok())
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
@@ -422,7 +457,8 @@ impl Write {
     pub(crate) fn unless_above<T: Serialize>(mut self, name: &str, value: &T) -> Result<Self, Error> {
         let value = serde_dynamo::to_attribute_value(value).context("writing a condition")?;
         let (name, value) = (self.name(name), self.value(value));
-        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} <= {value})"));
+        self.conditions
+            .push(format!("(attribute_not_exists({name}) OR {name} <= {value})"));
         Ok(self)
     }
 
@@ -453,7 +489,9 @@ impl Write {
     fn update_expression(&self) -> String {
         let clauses = [("SET", &self.sets), ("ADD", &self.adds), ("REMOVE", &self.removes)];
         let clauses = clauses.into_iter().filter(|(_, parts)| !parts.is_empty());
-        let clauses: Vec<String> = clauses.map(|(word, parts)| format!("{word} {}", parts.join(", "))).collect();
+        let clauses: Vec<String> = clauses
+            .map(|(word, parts)| format!("{word} {}", parts.join(", ")))
+            .collect();
         clauses.join(" ")
     }
 

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use toktik_events::{Message, Rejection, TraceParent, VideoId};
 use toktik_identity::UserId;
 
+use crate::Catalog;
 use crate::feed;
 use crate::ledger::{self, StepItem};
 use crate::outbox;
 use crate::table::{Error, Key, Query, Write};
 use crate::text::{Description, Tags, Title, Visibility};
-use crate::Catalog;
 
 /// How far a clip has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +235,10 @@ impl Catalog {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Video>, Option<String>), Error> {
-        let mut query = Query::partition(owner_partition(owner)).by_owner().backward().limit(limit);
+        let mut query = Query::partition(owner_partition(owner))
+            .by_owner()
+            .backward()
+            .limit(limit);
         if let Some(after) = after {
             query = query.after(after);
         }
@@ -374,7 +377,9 @@ impl Catalog {
 
     /// Every step of a generation.
     pub async fn steps(&self, id: VideoId, generation: u32) -> Result<Vec<StepItem>, Error> {
-        self.table.query_all(Query::partition(partition(id)).prefix(&ledger::prefix(generation))).await
+        self.table
+            .query_all(Query::partition(partition(id)).prefix(&ledger::prefix(generation)))
+            .await
     }
 }
 
@@ -411,7 +416,11 @@ mod tests {
 
     #[test]
     fn part_sizes_add_up_to_the_whole() {
-        let multipart = Multipart { upload_id: "u".into(), part_size: 8, part_count: 3 };
+        let multipart = Multipart {
+            upload_id: "u".into(),
+            part_size: 8,
+            part_count: 3,
+        };
         let sizes: Vec<_> = (0..=4).map(|n| multipart.size_of(n, 20)).collect();
         assert_eq!(sizes, [None, Some(8), Some(8), Some(4), None]);
     }

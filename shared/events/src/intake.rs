@@ -147,7 +147,10 @@ mod tests {
     #[test]
     fn removals_and_the_test_event_start_nothing() {
         assert_eq!(parse(br#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#).unwrap(), []);
-        assert_eq!(parse(aws("ObjectRemoved:Delete", "k").to_string().as_bytes()).unwrap(), []);
+        assert_eq!(
+            parse(aws("ObjectRemoved:Delete", "k").to_string().as_bytes()).unwrap(),
+            []
+        );
     }
 
     #[test]

@@ -183,7 +183,10 @@ mod tests {
     #[test]
     fn object_created_matches_by_prefix_and_others_whole() {
         assert_eq!(targets("com.amazonaws.s3.ObjectCreated:Put"), [Function::Probe]);
-        assert_eq!(targets("toktik.video.accepted.v1"), [Function::Thumbnail, Function::Audio]);
+        assert_eq!(
+            targets("toktik.video.accepted.v1"),
+            [Function::Thumbnail, Function::Audio]
+        );
         assert!(targets("toktik.video.accepted.v10").is_empty());
     }
 

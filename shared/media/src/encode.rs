@@ -4,7 +4,7 @@
 //! which `cmaf` splits into the objects that are stored.
 //!
 //! A repeated run gives the same frames and segments, but not always the same bytes: x264's rate control, where it
-//! binds, depends on how its threads happen to run (a small picture at 96 kbit/s, two threads: ten runs, nine streams).
+//! binds, depends on how its threads happen to run (240p at 96 kbit/s with two threads: four runs, four streams).
 //! So what two runs made must not be mixed.
 
 use crate::filters::{self, strings};

@@ -97,7 +97,7 @@ pub struct Sheet {
     pub columns: u32,
     pub rows: u32,
     pub tiles: u32,
-    /// Seconds that a tile stands for; it shows what is seen at their start.
+    /// Seconds that a tile stands for; it shows what they begin with.
     pub interval: f64,
 }
 
@@ -126,7 +126,7 @@ pub fn sheet(plan: &Plan) -> Sheet {
     }
 }
 
-/// Seconds in which a clip's tiles are taken.
+/// All tiles of the sheet in one picture.
 pub fn storyboard_args(plan: &Plan, sheet: &Sheet, input: &str) -> Vec<String> {
     let video = &plan.source.video;
     let Sheet {

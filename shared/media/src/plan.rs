@@ -161,7 +161,7 @@ struct Step {
     sound: &'static str,
 }
 
-/// Highest first. The caps follow Apple HLS authoring, appendix "Example variants", rounded.
+/// Highest first. Each cap is about twice the one below, and easy content stays far under it.
 const LADDER: [Step; 5] = [
     Step {
         short_side: 1080,

@@ -57,9 +57,8 @@ pub fn multivariant(manifest: &Manifest, links: &impl Links) -> String {
 /// What a player may take for its first guess, bit/s.
 const STARTING_BANDWIDTH: u64 = 2_000_000;
 
-/// Native players begin with the variant that is listed first, so that is one which most networks carry
-/// (Apple HLS authoring 1.22 and 1.23 name 2 Mbit/s for Wi-Fi); the others follow highest first.
-/// Players that choose by themselves sort the list anyway.
+/// Native players begin with the variant that is listed first, so that is one which most networks carry; the others
+/// follow highest first. Players that choose by themselves sort the list anyway.
 fn starting_first(manifest: &Manifest) -> Vec<&Variant> {
     let mut variants: Vec<&Variant> = manifest.variants.iter().collect();
     let light = |variant: &&Variant| manifest.bandwidth(variant) <= STARTING_BANDWIDTH;
@@ -173,7 +172,7 @@ pub fn iframes(rendition: &Rendition, state: State, links: &impl Links) -> Strin
     text
 }
 
-/// A part's init segment is named only where it differs from the one before: some players start anew with each.
+/// A part's init segment is named only where it differs from the one before: ffmpeg warns of a second one.
 fn segment_list(rendition: &Rendition, links: &impl Links, entry: impl Fn(&Segment, &str) -> String) -> String {
     let mut text = String::new();
     let mut init = None;
@@ -260,7 +259,7 @@ pub fn storyboard_vtt(storyboard: &Storyboard, duration: f64, sprite_url: &str) 
     text
 }
 
-/// `hh:mm:ss.ttt` (WebVTT 3.4).
+/// `hh:mm:ss.ttt`, as WebVTT has it.
 fn cue_time(seconds: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,

@@ -36,7 +36,11 @@ pub fn generation(video: VideoId, generation: u32) -> String {
 
 /// What one run of a step makes; ends in `/`.
 pub fn attempt(video: VideoId, generation: u32, step: &str, unit: &str, attempt: u32) -> String {
-    let unit = if unit.is_empty() { String::new() } else { format!("{unit}/") };
+    let unit = if unit.is_empty() {
+        String::new()
+    } else {
+        format!("{unit}/")
+    };
     format!("{VIDEOS}{video}/{generation}/{step}/{unit}{attempt}/")
 }
 
@@ -48,7 +52,12 @@ mod tests {
     fn an_upload_names_its_clip_and_nothing_else_does() {
         let id = VideoId::random();
         assert_eq!(video_of_upload(&upload(id)), Some(id));
-        for key in ["uploads/", "uploads/x/y", &format!("videos/{id}/1"), &format!("uploads/{id}")] {
+        for key in [
+            "uploads/",
+            "uploads/x/y",
+            &format!("videos/{id}/1"),
+            &format!("uploads/{id}"),
+        ] {
             assert_eq!(video_of_upload(key), None, "{key}");
         }
     }

@@ -25,7 +25,12 @@ impl Objects {
 
     /// What has arrived, in order. `Missing` when the upload was completed or aborted.
     pub async fn list_parts(&self, key: &str, upload_id: &str) -> Result<Vec<Part>, Error> {
-        let request = self.client.list_parts().bucket(&self.bucket).key(key).upload_id(upload_id);
+        let request = self
+            .client
+            .list_parts()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id);
         let mut pages = request.into_paginator().send();
         let mut parts = Vec::new();
         loop {

@@ -69,7 +69,9 @@ impl Signer {
             .content_type(content_type)
             .if_none_match("*");
         let signed = request.presigned(window(now, valid)?).await;
-        signed.map(request_of).map_err(|error| failed(error, "signing an upload"))
+        signed
+            .map(request_of)
+            .map_err(|error| failed(error, "signing an upload"))
     }
 
     /// A PUT of one part of exactly so many bytes.
@@ -115,7 +117,9 @@ impl Signer {
         let Some(end) = self.credentials_end().await? else {
             return Ok(ttl);
         };
-        let left = end.duration_since(SystemTime::from(start)).unwrap_or(Duration::from_secs(1));
+        let left = end
+            .duration_since(SystemTime::from(start))
+            .unwrap_or(Duration::from_secs(1));
         Ok(ttl.min(left))
     }
 
@@ -135,7 +139,10 @@ fn length(size: u64) -> Result<i64, Error> {
 }
 
 fn window(start: DateTime<Utc>, valid: Duration) -> Result<PresigningConfig, Error> {
-    let config = PresigningConfig::builder().start_time(start.into()).expires_in(valid).build();
+    let config = PresigningConfig::builder()
+        .start_time(start.into())
+        .expires_in(valid)
+        .build();
     Ok(config.context("the time for which a URL is to be good")?)
 }
 
@@ -144,6 +151,8 @@ fn request_of(request: PresignedRequest) -> SignedRequest {
     let headers = request.headers().filter(|(name, _)| !own(name));
     SignedRequest {
         url: request.uri().to_owned(),
-        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
     }
 }

@@ -36,7 +36,10 @@ pub struct Head {
 
 impl Objects {
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+        Self {
+            client,
+            bucket: bucket.into(),
+        }
     }
 
     pub fn bucket(&self) -> &str {
@@ -56,7 +59,12 @@ impl Objects {
 
     /// Writes exactly the version with this ETag to a file. `Missing` when the object is another one by now.
     pub async fn download(&self, key: &str, etag: &str, file: &Path) -> Result<(), Error> {
-        let request = self.client.get_object().bucket(&self.bucket).key(key).if_match(format!("\"{etag}\""));
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_match(format!("\"{etag}\""));
         let output = match request.send().await {
             Ok(output) => output,
             Err(error) if is_missing(&error) => return Err(Error::Missing(key.to_owned())),
@@ -93,8 +101,13 @@ impl Objects {
     pub async fn put(&self, key: &str, body: ByteStream, content_type: &str) -> Result<(), Error> {
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
         // What a key once holds never changes, so whoever may see it may keep it.
-        let request = request.content_type(content_type).cache_control("public, max-age=31536000, immutable");
-        request.send().await.map_err(|error| failed(error, "writing an object"))?;
+        let request = request
+            .content_type(content_type)
+            .cache_control("public, max-age=31536000, immutable");
+        request
+            .send()
+            .await
+            .map_err(|error| failed(error, "writing an object"))?;
         Ok(())
     }
 
@@ -107,7 +120,11 @@ impl Objects {
             .into_paginator()
             .send();
         let mut keys = Vec::new();
-        while let Some(page) = pages.try_next().await.map_err(|error| failed(error, "listing objects"))? {
+        while let Some(page) = pages
+            .try_next()
+            .await
+            .map_err(|error| failed(error, "listing objects"))?
+        {
             let contents = page.contents.unwrap_or_default();
             keys.extend(contents.into_iter().filter_map(|object| object.key));
         }
@@ -117,11 +134,21 @@ impl Objects {
     /// Removes these; those that are gone already do not matter.
     pub async fn delete(&self, keys: &[String]) -> Result<(), Error> {
         for keys in keys.chunks(1000) {
-            let ids: Result<Vec<_>, _> = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build()).collect();
+            let ids: Result<Vec<_>, _> = keys
+                .iter()
+                .map(|key| ObjectIdentifier::builder().key(key).build())
+                .collect();
             let ids = ids.context("naming objects")?;
-            let delete = Delete::builder().set_objects(Some(ids)).quiet(true).build().context("naming objects")?;
+            let delete = Delete::builder()
+                .set_objects(Some(ids))
+                .quiet(true)
+                .build()
+                .context("naming objects")?;
             let request = self.client.delete_objects().bucket(&self.bucket).delete(delete);
-            let output = request.send().await.map_err(|error| failed(error, "deleting objects"))?;
+            let output = request
+                .send()
+                .await
+                .map_err(|error| failed(error, "deleting objects"))?;
             if let Some(error) = output.errors().first() {
                 return Err(anyhow!("deleting {:?}: {:?}", error.key(), error.message()).into());
             }

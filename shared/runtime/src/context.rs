@@ -59,7 +59,12 @@ impl Clients {
 
 impl Context {
     pub fn new(common: &Common, clients: Clients, verifier: Arc<Verifier>) -> anyhow::Result<Self> {
-        let Stores { bucket, table, queue_prefix, lease_check } = common.stores.clone();
+        let Stores {
+            bucket,
+            table,
+            queue_prefix,
+            lease_check,
+        } = common.stores.clone();
         let publisher = match common.events.sink() {
             Some(sink) => Publisher::to_sink(sink, clients.sqs, queue_prefix)?,
             None => Publisher::to_queues(clients.sqs, queue_prefix),
@@ -111,7 +116,9 @@ impl Context {
     /// Removes what was uploaded for a clip, whole or in parts.
     pub async fn drop_upload(&self, video: &Video) -> anyhow::Result<()> {
         if let Some(multipart) = &video.upload.multipart {
-            self.objects.abort_multipart(&video.upload.key, &multipart.upload_id).await?;
+            self.objects
+                .abort_multipart(&video.upload.key, &multipart.upload_id)
+                .await?;
         }
         self.objects.delete_prefix(&keys::uploads_of(video.id)).await?;
         Ok(())

@@ -28,11 +28,17 @@ pub struct Service {
 
 impl Service {
     pub fn http(router: OpenApiRouter) -> Self {
-        Self { http: Some(router), events: None }
+        Self {
+            http: Some(router),
+            events: None,
+        }
     }
 
     pub fn events(handler: impl Handler) -> Self {
-        Self { http: None, events: Some(Arc::new(handler)) }
+        Self {
+            http: None,
+            events: Some(Arc::new(handler)),
+        }
     }
 }
 
@@ -53,7 +59,10 @@ pub trait Handler: Send + Sync + 'static {
 pub enum Failure {
     /// Deliver it again later: a store is out of reach, or someone else is at it.
     #[error("retry: {reason:#}")]
-    Retry { after: Option<Duration>, reason: anyhow::Error },
+    Retry {
+        after: Option<Duration>,
+        reason: anyhow::Error,
+    },
     /// Never deliver it again: it cannot succeed.
     #[error("give up ({code}): {reason:#}")]
     GiveUp { code: &'static str, reason: anyhow::Error },
@@ -61,11 +70,17 @@ pub enum Failure {
 
 impl Failure {
     pub fn give_up(code: &'static str, reason: impl Into<anyhow::Error>) -> Self {
-        Self::GiveUp { code, reason: reason.into() }
+        Self::GiveUp {
+            code,
+            reason: reason.into(),
+        }
     }
 
     pub fn retry_after(after: Duration, reason: impl Into<anyhow::Error>) -> Self {
-        Self::Retry { after: Some(after), reason: reason.into() }
+        Self::Retry {
+            after: Some(after),
+            reason: reason.into(),
+        }
     }
 }
 

@@ -42,7 +42,9 @@ pub fn main<F: Serverless>() -> ExitCode {
 
 /// Runs a function as this command line says.
 pub fn run_function<F: Serverless>(name: &str, arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let command: Command = Cli::<F::Settings>::command().name(name.to_owned()).bin_name(name.to_owned());
+    let command: Command = Cli::<F::Settings>::command()
+        .name(name.to_owned())
+        .bin_name(name.to_owned());
     let matches = command.get_matches_from(arguments);
     let cli = match Cli::<F::Settings>::from_arg_matches(&matches) {
         Ok(cli) => cli,
@@ -76,7 +78,11 @@ fn serve<F: Serverless>(cli: Cli<F::Settings>) -> anyhow::Result<()> {
 /// Only functions that answer requests need keys.
 fn verifier<F: Serverless>(settings: &VerifySettings) -> anyhow::Result<Verifier> {
     let answers_requests = routes::HTTP.iter().any(|route| route.function == F::NAME);
-    if answers_requests { Ok(settings.verifier()?) } else { Ok(Verifier::closed()) }
+    if answers_requests {
+        Ok(settings.verifier()?)
+    } else {
+        Ok(Verifier::closed())
+    }
 }
 
 async fn work(
@@ -88,10 +94,17 @@ async fn work(
 ) -> anyhow::Result<()> {
     let handler = service.events.context("this function takes no events")?;
     let concurrency = common.server.concurrency.unwrap_or_else(|| concurrency(function));
-    let listener = TcpListener::bind(common.server.listen()).await.context("binding the address of /metrics")?;
+    let listener = TcpListener::bind(common.server.listen())
+        .await
+        .context("binding the address of /metrics")?;
     let operations = server::serve(listener, server::operations(), stop.clone());
     tracing::info!(%function, concurrency, "working");
-    let worker = Worker { function, handler, context, concurrency };
+    let worker = Worker {
+        function,
+        handler,
+        context,
+        concurrency,
+    };
     let ((), served) = tokio::join!(worker.run(stop), operations);
     served
 }
@@ -111,7 +124,9 @@ async fn listen(
         router = router.merge(server::events(function, handler, context, token));
     }
     let router = router.fallback(crate::http::layers::not_found);
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}"))?;
     tracing::info!(%function, address = %listener.local_addr()?, "listening");
     server::serve(listener, router, stop).await
 }

@@ -35,14 +35,24 @@ pub struct Queues {
 
 impl Publisher {
     pub fn to_queues(client: aws_sdk_sqs::Client, prefix: String) -> Self {
-        let queues = Queues { client, prefix, urls: Arc::default() };
+        let queues = Queues {
+            client,
+            prefix,
+            urls: Arc::default(),
+        };
         Self { sink: None, queues }
     }
 
     pub fn to_sink(url: String, client: aws_sdk_sqs::Client, prefix: String) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(SINK_TIMEOUT).build();
-        let sink = Sink { client: http.context("setting up the events sink")?, url };
-        Ok(Self { sink: Some(sink), ..Self::to_queues(client, prefix) })
+        let sink = Sink {
+            client: http.context("setting up the events sink")?,
+            url,
+        };
+        Ok(Self {
+            sink: Some(sink),
+            ..Self::to_queues(client, prefix)
+        })
     }
 
     pub fn queues(&self) -> &Queues {
@@ -93,7 +103,9 @@ impl Queues {
         let name = self.name(function);
         let output = self.client.get_queue_url().queue_name(&name).send().await;
         let output = output.with_context(|| format!("looking for the queue {name}"))?;
-        let url = output.queue_url.with_context(|| format!("the queue {name} has no address"))?;
+        let url = output
+            .queue_url
+            .with_context(|| format!("the queue {name} has no address"))?;
         self.urls.write().await.insert(function, url.clone());
         Ok(url)
     }
@@ -102,7 +114,10 @@ impl Queues {
         for function in functions {
             let url = self.url(*function).await?;
             let request = self.client.send_message().queue_url(url).message_body(body);
-            request.send().await.with_context(|| format!("sending an event to {function}"))?;
+            request
+                .send()
+                .await
+                .with_context(|| format!("sending an event to {function}"))?;
         }
         Ok(())
     }

@@ -45,12 +45,17 @@ struct Document;
 pub fn router(api: OpenApiRouter, context: &Context) -> anyhow::Result<Router> {
     let (router, described) = api.split_for_parts();
     let document = document(described);
-    let gate = Gate { verifier: Arc::clone(&context.verifier), clock: context.clock.clone() };
+    let gate = Gate {
+        verifier: Arc::clone(&context.verifier),
+        clock: context.clock.clone(),
+    };
     let book = AddressBook {
         addresses: context.addresses.clone(),
         store_beside_api: context.store_beside_api,
     };
-    Ok(layers::around(router, gate, book).merge(operations()).merge(description(document)))
+    Ok(layers::around(router, gate, book)
+        .merge(operations())
+        .merge(description(document)))
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
@@ -63,7 +68,10 @@ pub fn operations() -> Router {
 }
 
 async fn metrics() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::metrics())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        telemetry::metrics(),
+    )
 }
 
 fn document(described: OpenApi) -> OpenApi {
@@ -84,7 +92,12 @@ fn description(document: OpenApi) -> Router {
 
 /// Takes events at `POST /`.
 pub fn events(function: Function, handler: Arc<dyn Handler>, context: Context, token: Option<String>) -> Router {
-    let intake = Intake { function, handler, context, token };
+    let intake = Intake {
+        function,
+        handler,
+        context,
+        token,
+    };
     Router::new().route("/", post(receive)).with_state(Arc::new(intake))
 }
 
@@ -117,7 +130,9 @@ impl Intake {
     fn admits(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let given = given
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .unwrap_or_default();
         given.as_bytes().ct_eq(token.as_bytes()).into()
     }
 
@@ -135,7 +150,10 @@ impl Intake {
                 let why = format!("{reason:#}");
                 tracing::error!(code, reason = why, "an event is given up");
                 let body = String::from_utf8_lossy(body);
-                let recorded = self.context.give_up(self.function, &body, Some(message), code, &why).await;
+                let recorded = self
+                    .context
+                    .give_up(self.function, &body, Some(message), code, &why)
+                    .await;
                 match recorded {
                     Ok(()) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, why).into_response(),
                     Err(error) => Problem::from(error).into_response(),
@@ -149,7 +167,9 @@ impl Intake {
 fn messages(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Message>, String> {
     if headers.contains_key("ce-specversion") {
         let event = to_event(headers, body.to_vec()).map_err(|error| error.to_string())?;
-        return Message::try_from(event).map(|message| vec![message]).map_err(|error| error.to_string());
+        return Message::try_from(event)
+            .map(|message| vec![message])
+            .map_err(|error| error.to_string());
     }
     intake::parse(body).map_err(|error| error.to_string())
 }

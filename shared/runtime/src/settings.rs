@@ -53,7 +53,8 @@ impl Server {
     /// HTTP on platforms that say where to listen, the queue otherwise.
     pub fn host(&self) -> Host {
         let told_to_listen = std::env::var_os("PORT").is_some();
-        self.host.unwrap_or(if told_to_listen { Host::Http } else { Host::Queue })
+        self.host
+            .unwrap_or(if told_to_listen { Host::Http } else { Host::Queue })
     }
 }
 

@@ -60,10 +60,19 @@ pub fn asked(function: Function, message: &Message) -> Option<Step> {
         (Function::Probe, Payload::Uploaded(clip)) => Some(step(clip, function)),
         (Function::Probe, Payload::ObjectCreated(object)) => {
             let video_id = keys::video_of_upload(&object.key)?;
-            Some(step(&Clip { video_id, generation: 1 }, function))
+            Some(step(
+                &Clip {
+                    video_id,
+                    generation: 1,
+                },
+                function,
+            ))
         }
         (Function::Package, Payload::StepCompleted(done)) => {
-            let clip = Clip { video_id: done.video_id, generation: done.generation };
+            let clip = Clip {
+                video_id: done.video_id,
+                generation: done.generation,
+            };
             Some(step(&clip, function))
         }
         _ => None,
@@ -82,7 +91,10 @@ impl Context {
         W: Future<Output = Result<T, Failure>>,
     {
         let now = self.clock.now();
-        let begun = self.catalog.begin(step.video_id, step.generation, &step.step, &step.unit, now).await?;
+        let begun = self
+            .catalog
+            .begin(step.video_id, step.generation, &step.step, &step.unit, now)
+            .await?;
         let lease = match begun {
             Begin::Started(lease) => lease,
             Begin::Done => return Ok(Turn::Done),

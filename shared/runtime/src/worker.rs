@@ -40,7 +40,9 @@ impl Worker {
         let tasks = TaskTracker::new();
         while let Some(deliveries) = worker.next(&slots, &stop).await {
             for delivery in deliveries {
-                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { break };
+                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                    break;
+                };
                 let (worker, stop) = (Arc::clone(&worker), stop.clone());
                 tasks.spawn(async move {
                     worker.process(delivery, &stop).await;
@@ -156,7 +158,10 @@ impl Worker {
         match failure {
             Failure::Retry { .. } if stop.is_cancelled() => self.reappear_after(delivery, Duration::ZERO).await,
             // Somebody chose the time: nothing is wrong.
-            Failure::Retry { after: Some(after), reason } => {
+            Failure::Retry {
+                after: Some(after),
+                reason,
+            } => {
                 tracing::debug!(function = %self.function, reason = format!("{reason:#}"), "an event has to wait");
                 self.reappear_after(delivery, after).await
             }
@@ -173,8 +178,12 @@ impl Worker {
             Failure::GiveUp { code, reason } => {
                 let why = format!("{reason:#}");
                 tracing::error!(function = %self.function, code, reason = why, "an event is given up");
-                let message = intake::parse(body.as_bytes()).ok().and_then(|all| all.into_iter().next());
-                self.context.give_up(self.function, body, message.as_ref(), code, &why).await?;
+                let message = intake::parse(body.as_bytes())
+                    .ok()
+                    .and_then(|all| all.into_iter().next());
+                self.context
+                    .give_up(self.function, body, message.as_ref(), code, &why)
+                    .await?;
                 self.acknowledge(delivery).await
             }
         }
@@ -221,14 +230,19 @@ pub(crate) async fn handle_one(
         trace.id = known,
     );
     let started = Instant::now();
-    let result = trace::scope(trace, handler.handle(message, stop)).instrument(span.clone()).await;
+    let result = trace::scope(trace, handler.handle(message, stop))
+        .instrument(span.clone())
+        .await;
     let outcome = match &result {
         Ok(()) => "ok",
         Err(Failure::Retry { .. }) => "retry",
         Err(Failure::GiveUp { .. }) => "give_up",
     };
     let elapsed = started.elapsed();
-    let labels = [("function", function.name().to_owned()), ("outcome", outcome.to_owned())];
+    let labels = [
+        ("function", function.name().to_owned()),
+        ("outcome", outcome.to_owned()),
+    ];
     metrics::counter!("toktik_events_total", &labels).increment(1);
     metrics::histogram!("toktik_event_duration_seconds", &labels).record(elapsed);
     let elapsed_ms = elapsed.as_millis();

@@ -34,7 +34,10 @@ pub struct Workshop {
 impl Workshops {
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let runner = Runner::new(settings).context("setting up ffmpeg")?;
-        Ok(Self { runner, settings: settings.clone() })
+        Ok(Self {
+            runner,
+            settings: settings.clone(),
+        })
     }
 
     /// A fresh directory, with this much time for everything that is run in it.
@@ -77,18 +80,15 @@ impl Workshop {
         let etag = video.source_etag.as_deref().unwrap_or_default();
         match objects.download(&video.upload.key, etag, &file).await {
             Ok(()) => Ok(file),
-            Err(toktik_objects::Error::Missing(key)) => {
-                Err(Failure::give_up("source_missing", anyhow!("the uploaded file {key} is gone")))
-            }
+            Err(toktik_objects::Error::Missing(key)) => Err(Failure::give_up(
+                "source_missing",
+                anyhow!("the uploaded file {key} is gone"),
+            )),
             Err(error) => Err(anyhow::Error::from(error).into()),
         }
     }
 
-    pub async fn ffmpeg(
-        &self,
-        args: Vec<String>,
-        progress: impl FnMut(Progress) + Send,
-    ) -> Result<Output, RunError> {
+    pub async fn ffmpeg(&self, args: Vec<String>, progress: impl FnMut(Progress) + Send) -> Result<Output, RunError> {
         let job = Job {
             tool: Tool::Ffmpeg,
             args,
@@ -122,10 +122,14 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match &error {
             RunError::Cancelled => Self::retry_after(Duration::ZERO, error),
-            RunError::Spawn(_) | RunError::Sandbox(_) => Self::Retry { after: None, reason: error.into() },
-            RunError::Failed { stderr_tail, .. } if stderr_tail.contains("No space left") => {
-                Self::Retry { after: None, reason: error.into() }
-            }
+            RunError::Spawn(_) | RunError::Sandbox(_) => Self::Retry {
+                after: None,
+                reason: error.into(),
+            },
+            RunError::Failed { stderr_tail, .. } if stderr_tail.contains("No space left") => Self::Retry {
+                after: None,
+                reason: error.into(),
+            },
             RunError::TimedOut => Self::give_up("timed_out", error),
             RunError::OutOfMemory { .. } => Self::give_up("out_of_memory", error),
             RunError::Killed { .. } | RunError::Failed { .. } | RunError::OutputTooLarge { .. } => {

@@ -46,7 +46,9 @@ pub(crate) struct Description {
 /// The object's own encoding. `aws-chunked` is that of the request, and is undone when the bytes are stored.
 pub(crate) fn stored_encoding(sent: Option<&str>) -> Option<String> {
     let codings = sent?.split(',').map(str::trim);
-    let own: Vec<&str> = codings.filter(|coding| !coding.is_empty() && *coding != "aws-chunked").collect();
+    let own: Vec<&str> = codings
+        .filter(|coding| !coding.is_empty() && *coding != "aws-chunked")
+        .collect();
     (!own.is_empty()).then(|| own.join(","))
 }
 

@@ -6,7 +6,6 @@
 mod clip;
 mod damage;
 mod files;
-mod hand;
 mod images;
 mod join;
 mod picture;

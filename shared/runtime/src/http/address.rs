@@ -31,7 +31,10 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let connection = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip());
         if !book(parts).addresses.trust_proxy {
             return Ok(Self(connection));
         }
@@ -74,7 +77,11 @@ impl<S: Send + Sync> FromRequestParts<S> for ServiceAddress {
 fn book(parts: &Parts) -> AddressBook {
     // Every router is wrapped by the host before it serves anything; a router without one is a defect of ours.
     #[allow(clippy::expect_used)]
-    parts.extensions.get::<AddressBook>().expect("the host adds an address book").clone()
+    parts
+        .extensions
+        .get::<AddressBook>()
+        .expect("the host adds an address book")
+        .clone()
 }
 
 fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
@@ -93,7 +100,10 @@ fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
 
 /// Goes into URLs that we sign: nothing but a host and a port.
 fn is_authority(host: &str) -> bool {
-    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b))
+    !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

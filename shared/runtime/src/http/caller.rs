@@ -68,13 +68,18 @@ fn identify(parts: &Parts) -> Result<Option<Identity>, Problem> {
     };
     let gate = gate(parts);
     let invalid = |_| Problem::unauthorized("The access token is not valid or has expired. Sign in again.");
-    gate.verifier.verify(&token, gate.clock.now()).map(Some).map_err(invalid)
+    gate.verifier
+        .verify(&token, gate.clock.now())
+        .map(Some)
+        .map_err(invalid)
 }
 
 fn token(parts: &Parts) -> Result<Option<String>, Problem> {
     if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
         let text = value.to_str().unwrap_or_default();
-        let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let bearer = text
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let wrong = || Problem::unauthorized("Send the access token as `Authorization: Bearer <token>`.");
         return bearer.map(|(_, token)| Some(token.trim().to_owned())).ok_or_else(wrong);
     }
@@ -90,7 +95,9 @@ fn token(parts: &Parts) -> Result<Option<String>, Problem> {
 /// The value of a cookie.
 pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let pairs = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    let mut pairs = pairs.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs = pairs
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
@@ -102,10 +109,12 @@ pub fn require_same_origin(headers: &HeaderMap) -> Result<(), Problem> {
         (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, authority)| authority == host),
         _ => false,
     };
-    let refusal = || Problem::new(
-        axum::http::StatusCode::FORBIDDEN,
-        "cross_site",
-        "A session cookie is only taken from pages of this site. Use a bearer token.",
-    );
+    let refusal = || {
+        Problem::new(
+            axum::http::StatusCode::FORBIDDEN,
+            "cross_site",
+            "A session cookie is only taken from pages of this site. Use a bearer token.",
+        )
+    };
     if same { Ok(()) } else { Err(refusal()) }
 }

@@ -22,7 +22,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
         require_json(&request)?;
         let body = Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request body is too large.");
+                return Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too_large",
+                    "The request body is too large.",
+                );
             }
             Problem::malformed("The request body could not be read.")
         })?;
@@ -33,12 +37,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
 fn require_json(request: &Request) -> Result<(), Problem> {
     let value = request.headers().get(header::CONTENT_TYPE);
     let media_type = value.and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     if essence == "application/json" || essence.ends_with("+json") {
         return Ok(());
     }
     let title = "Send the body as JSON, with `Content-Type: application/json`.";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title))
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        title,
+    ))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -68,16 +81,28 @@ fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if let Some(name) = quoted("unknown field ") {
         return Problem::invalid_field(join_sibling(&path, &name), "unknown", "is not a field of this request");
     }
-    Problem::invalid_field(if path == "." { "body".into() } else { path }, "type", message.to_owned())
+    Problem::invalid_field(
+        if path == "." { "body".into() } else { path },
+        "type",
+        message.to_owned(),
+    )
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path == "." { name.to_owned() } else { format!("{path}.{name}") }
+    if path == "." {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 /// An unknown field's path already ends with its name.
 fn join_sibling(path: &str, name: &str) -> String {
-    if path == name || path.ends_with(&format!(".{name}")) { path.to_owned() } else { join(path, name) }
+    if path == name || path.ends_with(&format!(".{name}")) {
+        path.to_owned()
+    } else {
+        join(path, name)
+    }
 }
 
 /// The query parameters. 422 with the parameter's name when one does not fit.
@@ -159,6 +184,10 @@ impl Check {
     }
 
     pub fn finish(self) -> Result<(), Problem> {
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.errors))
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use axum::Extension;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::Extension;
 use toktik_events::TraceParent;
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
@@ -69,7 +69,10 @@ async fn observe(request: Request, next: Next) -> Response {
 }
 
 fn trace_of(request: &Request) -> TraceParent {
-    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let header = request
+        .headers()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok());
     let parent: Option<TraceParent> = header.and_then(|text| text.parse().ok());
     parent.map_or_else(TraceParent::root, TraceParent::child)
 }

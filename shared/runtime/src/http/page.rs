@@ -28,7 +28,11 @@ impl PageQuery {
     pub fn limit(&self) -> Result<usize, Problem> {
         match self.limit.unwrap_or(DEFAULT_LIMIT) {
             limit @ 1..=MAX_LIMIT => Ok(limit as usize),
-            _ => Err(Problem::invalid_field("limit", "range", format!("must be from 1 to {MAX_LIMIT}"))),
+            _ => Err(Problem::invalid_field(
+                "limit",
+                "range",
+                format!("must be from 1 to {MAX_LIMIT}"),
+            )),
         }
     }
 }

@@ -89,7 +89,11 @@ impl Problem {
     }
 
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here that you may see.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "There is nothing here that you may see.",
+        )
     }
 
     pub fn conflict(code: &'static str, title: impl Into<String>) -> Self {

@@ -1,0 +1,7 @@
+//! The integration suite: the whole platform through HTTP, over the embedded cloud.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod auth;
+mod clips;
+mod harness;
+mod media;

@@ -51,6 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = workspace::root()?;
     let started = Instant::now();
     prepare(&root)?;
+    workspace::settle(&root)?;
     let mut stages = vec![Stage {
         name: "prepare",
         verdict: Verdict::Passed,

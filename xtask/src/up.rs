@@ -25,6 +25,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     install::ensure(&[Need::Ffmpeg])?;
+    workspace::settle(&workspace::root()?)?;
     say("building toktik (the first time takes several minutes)");
     let toktik = build()?;
     say("starting toktik");

@@ -2,11 +2,13 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// The workspace this xtask was started from.
 ///
@@ -31,6 +33,40 @@ pub(crate) fn cargo(root: &Path) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Drops what another clone compiled of the workspace's own crates.
+///
+/// Clones share one directory of compiled artefacts, and cargo tells stale from fresh by the age of files: sources of
+/// this clone that are older than another clone's build would count as built.
+pub(crate) fn settle(root: &Path) -> Result<()> {
+    let marker = build_directory(root)?.join("toktik-workspace");
+    let here = root.to_string_lossy();
+    match fs::read_to_string(&marker) {
+        Ok(last) if last == here => return Ok(()),
+        Ok(_) => {
+            say("another clone was built last: building this one's crates anew");
+            must(cargo(root).args(["clean", "--quiet", "--workspace"]))?;
+        }
+        Err(_) => {}
+    }
+    fs::create_dir_all(marker.parent().unwrap_or(root))?;
+    fs::write(&marker, here.as_bytes()).with_context(|| format!("cannot write {}", marker.display()))
+}
+
+fn build_directory(root: &Path) -> Result<PathBuf> {
+    let output = cargo(root)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cannot read what cargo says")?;
+    let directory = metadata["build_directory"]
+        .as_str()
+        .or(metadata["target_directory"].as_str());
+    directory
+        .map(PathBuf::from)
+        .context("cargo does not say where it builds")
 }
 
 /// What `cargo run` tells xtask about itself. Build scripts that watch these variables (ring's does) would see them change

@@ -69,7 +69,7 @@ impl Handler {
             .catalog
             .user(video.owner)
             .await?
-            .map(|user| user.username.to_string());
+            .map(|user| user.username.clone());
         let title = video.title.to_string();
         let Some(args) = encode::mp3_args(&plan, SOURCE, &title, &channel.unwrap_or_default()) else {
             return Ok(None);

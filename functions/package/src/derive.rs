@@ -109,7 +109,7 @@ impl Ledger<'_> {
                     rendition = Some(Rendition {
                         codecs: track.codecs,
                         parts: vec![track.part],
-                    })
+                    });
                 }
             }
         }

@@ -52,7 +52,7 @@ pub(crate) async fn make(
 
 /// A rendition's init and media segments, one after the other.
 async fn fetch(context: &Context, rendition: &Rendition, file: &std::path::Path) -> Result<(), Failure> {
-    let init = rendition.parts.first().map(|part| part.init_key());
+    let init = rendition.parts.first().map(toktik_media::manifest::Part::init_key);
     let segments = rendition
         .parts
         .iter()

@@ -33,16 +33,15 @@ pub(crate) async fn view(
 ) -> Result<StatusCode, Problem> {
     audience.require_watchable()?;
     let now = desk.context.clock.now();
-    let viewer = match &audience.viewer.0 {
-        Some(viewer) => viewer.user.to_string(),
-        None => {
-            let browser = headers
-                .get("user-agent")
-                .map(|value| value.as_bytes().to_vec())
-                .unwrap_or_default();
-            let stranger = format!("{address:?} {}", String::from_utf8_lossy(&browser));
-            desk.link_key.anonymous(&stranger, now)
-        }
+    let viewer = if let Some(viewer) = &audience.viewer.0 {
+        viewer.user.to_string()
+    } else {
+        let browser = headers
+            .get("user-agent")
+            .map(|value| value.as_bytes().to_vec())
+            .unwrap_or_default();
+        let stranger = format!("{address:?} {}", String::from_utf8_lossy(&browser));
+        desk.link_key.anonymous(&stranger, now)
     };
     desk.context
         .catalog

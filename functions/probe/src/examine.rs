@@ -13,13 +13,13 @@ use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Failure};
 
 /// A clip of a minute takes a tenth of a second.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 /// The same on every machine: an encoder's output depends on it, and a repeat may run elsewhere.
 const THREADS: u32 = 2;
 
 #[derive(Debug)]
 pub(crate) enum Finding {
-    Playable(Plan),
+    Playable(Box<Plan>),
     Refused(Rejection),
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn examine(
                 segment_seconds: settings.segment_seconds,
                 threads: THREADS,
             };
-            Ok(Finding::Playable(plan::plan(&source, &options)))
+            Ok(Finding::Playable(Box::new(plan::plan(&source, &options))))
         }
         Err(ProbeError::Rejected(rejection)) => Ok(Finding::Refused(rejection)),
         Err(ProbeError::Failed(error)) => Err(error.into()),

@@ -74,7 +74,7 @@ struct Desk<'a> {
 }
 
 impl Handler {
-    pub(crate) fn new(settings: Settings, context: &Context) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: &Settings, context: &Context) -> anyhow::Result<Self> {
         let moment = match settings.pictures.poster {
             PosterChoice::Representative => Moment::Representative,
             PosterChoice::First => Moment::First,

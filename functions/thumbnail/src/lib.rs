@@ -17,7 +17,7 @@ impl Serverless for Thumbnail {
     type Settings = Settings;
 
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
-        Ok(Service::events(handler::Handler::new(settings, context)?))
+        Ok(Service::events(handler::Handler::new(&settings, context)?))
     }
 }
 

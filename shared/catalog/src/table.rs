@@ -122,9 +122,10 @@ impl Table {
             .query()
             .table_name(&self.name)
             .scan_index_forward(!query.backward);
-        request = match query.by_owner {
-            true => request.index_name("by_owner"),
-            false => request.consistent_read(true),
+        request = if query.by_owner {
+            request.index_name("by_owner")
+        } else {
+            request.consistent_read(true)
         };
         let (condition, low, high) = query.range(sk);
         request = request

@@ -146,6 +146,7 @@ fn window(start: DateTime<Utc>, valid: Duration) -> Result<PresigningConfig, Err
     Ok(config.context("the time for which a URL is to be good")?)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is taken apart")]
 fn request_of(request: PresignedRequest) -> SignedRequest {
     let own = |name: &str| name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case("content-length");
     let headers = request.headers().filter(|(name, _)| !own(name));

@@ -11,7 +11,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use toktik_events::{Function, routes};
 use toktik_identity::{Verifier, VerifySettings};
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::context::{Clients, Context};
 use crate::function::{Serverless, Service};
@@ -117,7 +116,7 @@ async fn listen(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = common.server.listen();
-    let api = service.http.unwrap_or_else(OpenApiRouter::new);
+    let api = service.http.unwrap_or_default();
     let mut router = server::router(api, &context)?;
     if let Some(handler) = service.events {
         let token = common.events.events_token.clone();

@@ -55,7 +55,7 @@ pub fn router(api: OpenApiRouter, context: &Context) -> anyhow::Result<Router> {
     };
     Ok(layers::around(router, gate, book)
         .merge(operations())
-        .merge(description(document)))
+        .merge(description(&document)))
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
@@ -83,7 +83,7 @@ fn document(described: OpenApi) -> OpenApi {
     document
 }
 
-fn description(document: OpenApi) -> Router {
+fn description(document: &OpenApi) -> Router {
     let json = document.clone();
     Router::new()
         .route("/openapi.json", get(move || async move { Json(json) }))

@@ -85,7 +85,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Ours, or the one that a Knative SinkBinding gives.
+    /// Ours, or the one that a Knative `SinkBinding` gives.
     pub fn sink(&self) -> Option<String> {
         self.events_sink.clone().or_else(|| std::env::var("K_SINK").ok())
     }

@@ -56,8 +56,8 @@ pub fn asked(function: Function, message: &Message) -> Option<Step> {
     };
     match (function, &message.payload) {
         (Function::Transcode, Payload::UnitRequested(unit)) => Some(unit.clone()),
-        (Function::Thumbnail | Function::Audio, Payload::Accepted(clip)) => Some(step(clip, function)),
-        (Function::Probe, Payload::Uploaded(clip)) => Some(step(clip, function)),
+        (Function::Thumbnail | Function::Audio, Payload::Accepted(clip))
+        | (Function::Probe, Payload::Uploaded(clip)) => Some(step(clip, function)),
         (Function::Probe, Payload::ObjectCreated(object)) => {
             let video_id = keys::video_of_upload(&object.key)?;
             Some(step(

@@ -20,7 +20,7 @@ const VISIBILITY: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const LONG_POLL_SECONDS: i32 = 20;
 const BATCH: usize = 10;
-const MAX_BACKOFF: Duration = Duration::from_secs(300);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// After a receive that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 

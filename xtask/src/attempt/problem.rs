@@ -34,7 +34,8 @@ pub(crate) fn sentence(status: u16, body: &str) -> String {
 
 impl Field {
     fn sentence(&self) -> Option<String> {
-        let names_itself = self.field.is_empty() || self.message.contains(&self.field);
+        let is_sentence = self.message.starts_with(char::is_uppercase);
+        let names_itself = is_sentence || self.field.is_empty() || self.message.contains(&self.field);
         match self.message.as_str() {
             "" => None,
             message if names_itself => Some(message.to_owned()),

@@ -88,7 +88,8 @@ fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
     if let Some(url) = &book.addresses.public_url {
         return Ok(trimmed(url));
     }
-    let host = text(&parts.headers, header::HOST.as_str()).or_else(|| parts.uri.authority().map(|a| a.as_str()));
+    let host = text(&parts.headers, header::HOST.as_str())
+        .or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
     let host = host.filter(|host| is_authority(host));
     let host = host.ok_or_else(|| Problem::malformed("The request has no usable Host header."))?;
     let scheme = match text(&parts.headers, "x-forwarded-proto") {

@@ -15,7 +15,7 @@ use crate::workspace::{self, say};
 /// Run all of Toktik on this machine, at localhost:8080
 ///
 /// Installs ffmpeg if it is missing, builds, and starts `toktik up`: storage, queues and database in one process, kept
-/// under ./data, every function, and the web app. Ctrl-C ends it; the next start goes on where this one stopped.
+/// under ./data, and every function. Ctrl-C ends it; the next start goes on where this one stopped.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Handed to `toktik up`, for example --listen 0.0.0.0:8080 or --data-dir DIR; `up -- --help` lists them all

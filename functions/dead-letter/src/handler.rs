@@ -3,10 +3,11 @@
 use anyhow::anyhow;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{MAX_ATTEMPTS, State, StepItem};
-use toktik_catalog::videos::{Trouble, Video};
+use toktik_catalog::ledger::{State, StepItem};
+use toktik_catalog::videos::{Status, Trouble, Video};
+use toktik_events::intake::{self, Unreadable};
 use toktik_events::payload::{Failed, Step};
-use toktik_events::{Function, Message, Payload, intake, routes};
+use toktik_events::{Function, Message, Payload, routes};
 use toktik_runtime::dead_letter::Envelope;
 use toktik_runtime::{Context, Failure, step};
 
@@ -27,19 +28,14 @@ impl toktik_runtime::Handler for Handler {
         Ok(())
     }
 
-    async fn handle_raw(&self, body: &[u8], cancel: &CancellationToken) -> Option<Result<(), Failure>> {
+    /// A host's dead letter has the event in an envelope. What nobody can read ends here: there is nowhere else to go.
+    fn read(&self, body: &[u8]) -> Result<Vec<Message>, Unreadable> {
         let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
         let event = envelope.map_or_else(|| body.to_vec(), |envelope| envelope.event.to_string().into_bytes());
-        let Ok(messages) = intake::parse(&event) else {
-            tracing::error!(body = %String::from_utf8_lossy(body), "an unreadable event ends here");
-            return Some(Ok(()));
-        };
-        for message in messages {
-            if let Err(failure) = self.handle(&message, cancel).await {
-                return Some(Err(failure));
-            }
-        }
-        Some(Ok(()))
+        Ok(intake::parse(&event).unwrap_or_else(|error| {
+            tracing::error!(error = %error, body = %String::from_utf8_lossy(body), "an unreadable event ends here");
+            Vec::new()
+        }))
     }
 }
 
@@ -64,7 +60,7 @@ impl Handler {
         match item.state {
             State::Failed => self.settle(&video, step, &item).await,
             State::Running if item.is_leased(self.context.clock.now()) => Ok(()),
-            State::Pending | State::Running if item.attempts >= MAX_ATTEMPTS => {
+            State::Pending | State::Running if item.is_exhausted() => {
                 let trouble = exhausted(&item);
                 catalog
                     .give_up(id, generation, &step.step, &step.unit, &trouble)
@@ -93,7 +89,9 @@ impl Handler {
             message: SORRY.to_owned(),
             ..inner
         };
-        self.context.catalog.fail(video, &trouble).await?;
+        if !self.context.catalog.fail(video, &trouble).await? && !self.has_failed(video).await? {
+            return Ok(());
+        }
         let failed = Failed {
             video_id: video.id,
             generation: video.generation,
@@ -107,6 +105,12 @@ impl Handler {
             .publish(&message)
             .await
             .map_err(|error| anyhow!(error).into())
+    }
+
+    /// Whether the clip failed before, so that the word of it may have been lost.
+    async fn has_failed(&self, video: &Video) -> Result<bool, Failure> {
+        let now = self.context.catalog.video(video.id).await?;
+        Ok(now.is_some_and(|now| now.status == Status::Failed && now.generation == video.generation))
     }
 }
 

@@ -4,11 +4,13 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{MAX_ATTEMPTS, State, StepItem};
+use toktik_catalog::ledger::{State, StepItem};
+use toktik_catalog::outbox::Owed;
 use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::{Clip, Rejected, Step};
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, VideoId, intake};
 use toktik_objects::keys;
+use toktik_runtime::dead_letter::Reason;
 use toktik_runtime::settings::Keep;
 use toktik_runtime::{Context, Failure, trace};
 
@@ -61,12 +63,22 @@ impl Janitor {
     async fn publish_overdue(&self) -> anyhow::Result<()> {
         let catalog = &self.context.catalog;
         for owed in catalog.overdue(self.context.clock.now()).await? {
-            for message in intake::parse(owed.event.as_bytes()).context("reading the outbox")? {
-                self.context.publisher.publish(&message).await?;
+            if let Err(error) = self.publish_owed(&owed).await {
+                tracing::warn!(
+                    event.id = owed.id,
+                    error = format!("{error:#}"),
+                    "an event stays in the outbox"
+                );
             }
-            catalog.settle_owed(&owed).await?;
         }
         Ok(())
+    }
+
+    async fn publish_owed(&self, owed: &Owed) -> anyhow::Result<()> {
+        for message in intake::parse(owed.event.as_bytes()).context("reading the outbox")? {
+            self.context.publisher.publish(&message).await?;
+        }
+        Ok(self.context.catalog.settle_owed(owed).await?)
     }
 
     async fn look_after(&self, id: VideoId) -> anyhow::Result<()> {
@@ -82,7 +94,7 @@ impl Janitor {
             Status::Uploading => self.expire_upload(video).await,
             Status::Processing | Status::Playable => self.ask_again(video).await,
             Status::Ready => self.drop_original(video).await,
-            Status::Rejected => self.context.clear_refused(video).await,
+            Status::Rejected => self.refuse_again(video).await,
             // Its original stays: the owner may retry.
             Status::Failed => Ok(self.context.catalog.close_work(video.id).await?),
             Status::Deleted => self.bury(video).await,
@@ -108,14 +120,26 @@ impl Janitor {
             "The upload was never finished. Start it again to post this clip.",
         );
         if self.context.catalog.reject(video, &rejection).await? {
-            let (video_id, generation) = (video.id, video.generation);
-            self.publish(Payload::Rejected(Rejected {
-                video_id,
-                generation,
-                rejection,
-            }))
-            .await?;
+            self.announce_refusal(video, rejection).await?;
         }
+        Ok(())
+    }
+
+    /// Whoever refused it did not come to the end of it, or the clip would not be here.
+    async fn refuse_again(&self, video: &Video) -> anyhow::Result<()> {
+        match video.rejection() {
+            Some(rejection) => self.announce_refusal(video, rejection).await,
+            None => self.context.clear_refused(video).await,
+        }
+    }
+
+    async fn announce_refusal(&self, video: &Video, rejection: Rejection) -> anyhow::Result<()> {
+        self.publish(Payload::Rejected(Rejected {
+            video_id: video.id,
+            generation: video.generation,
+            rejection,
+        }))
+        .await?;
         self.context.clear_refused(video).await
     }
 
@@ -140,18 +164,30 @@ impl Janitor {
         let steps = self.context.catalog.steps(video.id, video.generation).await?;
         for item in steps.iter().filter(|item| is_stuck(item, now)) {
             self.context.catalog.requested(video, item, now).await?;
-            if item.attempts >= MAX_ATTEMPTS {
-                let body = self.request(video, item).to_json()?;
-                let error = serde_json::json!({
-                    "function": item.step, "code": "attempts_exhausted", "message": "the step never came to an end"
-                });
-                self.context.publisher.dead_letter(&body, &error).await?;
+            if item.state == State::Failed || item.is_exhausted() {
+                self.have_judged(video, item).await?;
                 continue;
             }
             tracing::info!(video.id = %video.id, step = item.step, unit = item.unit, "asking again for a step");
             self.context.publisher.publish(&self.request(video, item)).await?;
         }
         Ok(())
+    }
+
+    /// The step is given up and the clip does not know it: the dead letter was lost, or there never was one.
+    async fn have_judged(&self, video: &Video, item: &StepItem) -> anyhow::Result<()> {
+        let request = self.request(video, item).with_trace(trace::current());
+        let (code, message) = match &item.error {
+            Some(trouble) => (trouble.code.as_str(), trouble.message.as_str()),
+            None => ("attempts_exhausted", "the step never came to an end"),
+        };
+        let reason = Reason {
+            function: item.step.clone(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        let reason = serde_json::to_value(reason)?;
+        self.context.publisher.dead_letter(&request.to_json()?, &reason).await
     }
 
     fn request(&self, video: &Video, item: &StepItem) -> Message {

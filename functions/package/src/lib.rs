@@ -9,6 +9,7 @@
 mod derive;
 mod download;
 mod handler;
+mod sweep;
 
 use toktik_events::Function;
 use toktik_media::settings::Settings as Media;

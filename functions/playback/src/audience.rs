@@ -61,10 +61,14 @@ impl Audience {
         }
     }
 
-    /// Status says whether there is anything to watch, whatever a manifest of before may hold.
+    /// Status says whether there is anything to watch, whatever a manifest of before may hold. Nobody is told to come
+    /// again for a clip of which nothing more will be made.
     pub(crate) fn require_watchable(&self) -> Result<(), Problem> {
-        if self.video.status.is_watchable() {
+        let status = self.video.status;
+        if status.is_watchable() {
             Ok(())
+        } else if status.is_final() {
+            Err(Problem::not_found())
         } else {
             Err(crate::not_ready())
         }

@@ -77,6 +77,15 @@ impl Desk {
     }
 }
 
+/// It may still come, or the clip has none.
+fn missing(manifest: &Manifest) -> Problem {
+    if manifest.complete {
+        Problem::not_found()
+    } else {
+        not_ready()
+    }
+}
+
 fn not_ready() -> Problem {
     let title = "This has not been made yet. Try again in a moment.";
     Problem::new(axum::http::StatusCode::NOT_FOUND, "not_ready", title).retry_after(2)

@@ -10,7 +10,7 @@ use toktik_media::playlist;
 use toktik_runtime::http::{Problem, StoreAddress};
 
 use crate::audience::Audience;
-use crate::{Desk, not_ready};
+use crate::{Desk, missing};
 
 /// Poster as JPEG
 #[utoipa::path(get, path = "/api/v1/videos/{id}/poster.jpg", tag = "playback", security((), ("bearer" = [])),
@@ -152,15 +152,6 @@ impl Desk {
         let object = choose(&manifest).ok_or_else(|| missing(&manifest))?;
         let address = self.addresses(&audience.video, store).of(&object.key, None).await?;
         redirect(audience, &manifest, &address)
-    }
-}
-
-/// It may still come, or the clip has none.
-fn missing(manifest: &Manifest) -> Problem {
-    if manifest.complete {
-        Problem::not_found()
-    } else {
-        not_ready()
     }
 }
 

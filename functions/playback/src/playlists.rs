@@ -9,9 +9,9 @@ use toktik_media::manifest::{Manifest, Rendition};
 use toktik_media::playlist;
 use toktik_runtime::http::{PathName, Problem, StoreAddress};
 
-use crate::Desk;
 use crate::address::Rendered;
 use crate::audience::Audience;
+use crate::{Desk, missing};
 
 /// Watch a clip
 #[utoipa::path(
@@ -66,7 +66,7 @@ pub(crate) async fn media(
     let name = name.strip_suffix(".m3u8");
     let asked = name
         .and_then(|name| Asked::find(&manifest, name))
-        .ok_or_else(Problem::not_found)?;
+        .ok_or_else(|| missing(&manifest))?;
     let addresses = desk.addresses(&audience.video, &store);
     let links = addresses
         .of_all(keys(asked.rendition()), audience.token.as_deref())

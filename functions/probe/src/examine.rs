@@ -35,11 +35,7 @@ pub(crate) async fn examine(
         .head(&video.upload.key)
         .await
         .map_err(anyhow::Error::from)?;
-    if head.is_some_and(|head| head.size == 0) {
-        let rejection = Rejection::new(
-            RejectionCode::Empty,
-            "The file is empty: there is nothing in it to play.",
-        );
+    if let Some(rejection) = head.and_then(|head| of_wrong_size(head.size, video.upload.size)) {
         return Ok(Finding::Refused(rejection));
     }
     let workshop = workshops.open(TIME, cancel)?;
@@ -63,4 +59,17 @@ pub(crate) async fn examine(
         Err(ProbeError::Rejected(rejection)) => Ok(Finding::Refused(rejection)),
         Err(ProbeError::Failed(error)) => Err(error.into()),
     }
+}
+
+/// The store was told to take exactly what was declared; not every store listens.
+fn of_wrong_size(size: u64, declared: u64) -> Option<Rejection> {
+    if size == 0 {
+        let message = "The file is empty: there is nothing in it to play.";
+        return Some(Rejection::new(RejectionCode::Empty, message));
+    }
+    if size > declared {
+        let message = "The file is larger than was announced.";
+        return Some(Rejection::new(RejectionCode::TooLarge, message));
+    }
+    None
 }

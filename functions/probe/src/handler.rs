@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::Lease;
+use toktik_catalog::ledger::{Lease, StepItem};
 use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::{Clip, ObjectCreated, Rejected, Step};
 use toktik_events::{Function, Message, Payload, Rejection};
@@ -54,6 +54,14 @@ impl Handler {
         let Some(video) = video.filter(|video| expects(video, &object.key)) else {
             return self.remove(&object.key).await;
         };
+        if video.status == Status::Ready {
+            // Told again of what was accepted, or bytes that came after it: the janitor knows what is to be kept.
+            return Ok(self.context.catalog.reopen_work(id).await?);
+        }
+        if video.status == Status::Ready {
+            // Whether it stays is the janitor's to say: it knows how long originals are kept.
+            return Ok(self.context.catalog.reopen_work(id).await?);
+        }
         let trace = video.trace.unwrap_or_else(toktik_events::TraceParent::root).child();
         trace::join(trace, self.pin_and_decide(video, cancel)).await
     }
@@ -124,7 +132,7 @@ impl Handler {
             video_id: lease.video_id,
             generation: lease.generation,
         };
-        self.announce(clip, plan).await
+        self.announce(clip).await
     }
 
     /// The work was done, but whether anybody heard of it is not known.
@@ -136,24 +144,30 @@ impl Handler {
             video_id: video.id,
             generation: video.generation,
         };
-        match self.context.catalog.plan(clip.video_id, clip.generation).await? {
-            Some(plan) => self.announce(clip, &plan).await,
-            None => Ok(()),
-        }
+        self.announce(clip).await
     }
 
-    /// Units first: they take longest.
-    async fn announce(&self, clip: Clip, plan: &Plan) -> Result<(), Failure> {
-        for unit in &plan.units {
+    /// Asks for every step that is planned and that nobody is at.
+    async fn announce(&self, clip: Clip) -> Result<(), Failure> {
+        let now = self.context.clock.now();
+        let steps = self.context.catalog.steps(clip.video_id, clip.generation).await?;
+        let waits = |item: &&StepItem| !item.is_settled() && !item.is_leased(now);
+        let waiting: Vec<&StepItem> = steps.iter().filter(waits).collect();
+        // Units first: they take longest.
+        for item in waiting.iter().filter(|item| item.is_of(Function::Transcode)) {
             let step = Step {
                 video_id: clip.video_id,
                 generation: clip.generation,
-                step: Function::Transcode.to_string(),
-                unit: unit.id.clone(),
+                step: item.step.clone(),
+                unit: item.unit.clone(),
             };
             self.publish(Payload::UnitRequested(step)).await?;
         }
-        self.publish(Payload::Accepted(clip)).await
+        let accepted = |item: &&StepItem| item.is_of(Function::Thumbnail) || item.is_of(Function::Audio);
+        if waiting.iter().any(accepted) {
+            self.publish(Payload::Accepted(clip)).await?;
+        }
+        Ok(())
     }
 
     async fn reject(&self, video: &Video, rejection: &Rejection) -> Result<(), Failure> {

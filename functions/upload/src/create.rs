@@ -1,5 +1,6 @@
 //! `POST /videos`: a clip's metadata come in, the way for its bytes goes out.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,7 +12,7 @@ use toktik_catalog::videos::{Multipart, Remembered, Status, Upload, Video};
 use toktik_events::VideoId;
 use toktik_identity::Identity;
 use toktik_objects::keys;
-use toktik_runtime::http::{Caller, Check, Input, Problem, StoreAddress};
+use toktik_runtime::http::{Caller, Check, Field, Input, Problem, StoreAddress};
 use toktik_runtime::trace;
 use utoipa::ToSchema;
 
@@ -20,39 +21,60 @@ use crate::view::{Created, CreatedVideo, Target, headers};
 
 const MAX_FILENAME: usize = 255;
 const MAX_CONTENT_TYPE: usize = 100;
+/// Two requests with one Idempotency-Key met; nobody outside sees this.
+const REPEATED: &str = "repeated";
 
-#[derive(Deserialize, Serialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    /// One line, 1 to 100 characters.
-    title: String,
-    /// Up to 5000 characters.
+    /// One line.
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 100)]
     #[serde(default)]
-    description: String,
+    title: Field,
+    #[schema(value_type = String, max_length = 5000)]
+    #[serde(default)]
+    description: Field,
     /// Up to 10, each up to 30 letters, digits, `-` or `_`.
+    #[schema(value_type = Vec<String>)]
     #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default)]
+    tags: Field,
+    /// `public`, `unlisted` or `private`.
     #[schema(value_type = String, default = "public")]
-    visibility: Visibility,
+    #[serde(default)]
+    visibility: Field,
     /// As the person's file is called; kept for display only.
-    filename: String,
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 255)]
+    #[serde(default)]
+    filename: Field,
     /// Bytes; exactly so many have to be uploaded.
-    size: u64,
+    #[schema(value_type = u64, required = true, minimum = 1)]
+    #[serde(default)]
+    size: Field,
     /// `video/*` or `application/octet-stream`; exactly this has to be sent with the bytes.
-    content_type: String,
+    #[schema(value_type = String, required = true, example = "video/mp4")]
+    #[serde(default)]
+    content_type: Field,
 }
 
 /// A request whose fields are right.
+#[derive(Serialize)]
 struct Wanted {
     title: Title,
     description: Description,
     tags: Tags,
     visibility: Visibility,
-    filename: String,
+    filename: Filename,
     size: u64,
-    content_type: String,
+    content_type: ContentType,
 }
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Filename(String);
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct ContentType(String);
 
 /// Begin an upload
 ///
@@ -68,6 +90,7 @@ struct Wanted {
         (status = 201, body = Created, description = "The clip waits for its bytes"),
         (status = 400, body = Problem, description = "`malformed`"),
         (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 409, body = Problem, description = "`video_deleted`: the clip that this Idempotency-Key made"),
         (status = 413, body = Problem, description = "`too_large`"),
         (status = 415, body = Problem, description = "`unsupported_media_type`"),
         (status = 422, body = Problem, description = "`invalid`, or `idempotency_key_reused`"),
@@ -81,10 +104,9 @@ pub(crate) async fn create(
     Input(request): Input<Request>,
 ) -> Result<(StatusCode, Json<Created>), Problem> {
     let key = toktik_runtime::http::idempotency_key(&headers)?;
-    let fingerprint = toktik_runtime::http::fingerprint(&request);
-    let wanted = check(request, desk.settings.max_upload_bytes)?;
+    let wanted = request.check(desk.settings.max_upload_bytes)?;
     let video = match key {
-        Some(key) => desk.create_once(&caller, wanted, &key, fingerprint).await?,
+        Some(key) => desk.create_once(&caller, wanted, &key).await?,
         None => desk.create(&caller, wanted, None).await?,
     };
     let upload = desk.target(&video, &address).await?;
@@ -95,108 +117,120 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-fn check(request: Request, max_bytes: u64) -> Result<Wanted, Problem> {
-    let mut check = Check::new();
-    let title = check.field("title", request.title.parse::<Title>());
-    let description = check.field("description", request.description.parse::<Description>());
-    let tags = check.field("tags", Tags::parse(&request.tags));
-    let filename = check.field("filename", filename(&request.filename));
-    let content_type = check.field("content_type", content_type(&request.content_type));
-    if request.size == 0 {
-        check.refuse("size", "empty", "The file is empty: there is nothing in it to play.");
+impl Request {
+    fn check(self, max_bytes: u64) -> Result<Wanted, Problem> {
+        let mut check = Check::new();
+        let title = self.title.required("title", &mut check);
+        let description = self.description.or_null().optional("description", &mut check);
+        let tags = tags(self.tags, &mut check);
+        let visibility = visibility(self.visibility, &mut check);
+        let filename = self.filename.required("filename", &mut check);
+        let size = self.size.required_as("size", "must be a number of bytes", &mut check);
+        if size == Some(0) {
+            check.refuse("size", "empty", "The file is empty: there is nothing in it to play.");
+        }
+        let content_type = self.content_type.required("content_type", &mut check);
+        check.finish()?;
+        let (Some(title), Some(filename), Some(size), Some(content_type)) = (title, filename, size, content_type)
+        else {
+            return Err(Problem::malformed("A field is missing."));
+        };
+        if size > max_bytes {
+            let title = format!("The file has {size} bytes; at most {max_bytes} are taken.");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", title));
+        }
+        Ok(Wanted {
+            title,
+            description: description.unwrap_or_default(),
+            tags: tags.unwrap_or_default(),
+            visibility: visibility.unwrap_or_default(),
+            filename,
+            size,
+            content_type,
+        })
     }
-    check.finish()?;
-    if request.size > max_bytes {
-        let title = format!("The file has {} bytes; at most {max_bytes} are taken.", request.size);
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", title));
-    }
-    let (Some(title), Some(description), Some(tags), Some(filename), Some(content_type)) =
-        (title, description, tags, filename, content_type)
-    else {
-        return Err(Problem::malformed("The request could not be understood."));
-    };
-    Ok(Wanted {
-        title,
-        description,
-        tags,
-        visibility: request.visibility,
-        filename,
-        size: request.size,
-        content_type,
-    })
 }
 
-fn filename(text: &str) -> Result<String, &'static str> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > MAX_FILENAME || text.chars().any(char::is_control) {
-        return Err("must be 1 to 255 printable characters");
-    }
-    Ok(text.to_owned())
+fn tags(field: Field, check: &mut Check) -> Option<Tags> {
+    let tags: Vec<String> = field.or_null().optional_as("tags", "must be a list of texts", check)?;
+    check.field("tags", Tags::parse(&tags))
 }
 
-fn content_type(text: &str) -> Result<String, &'static str> {
-    let text = text.trim().to_ascii_lowercase();
-    let token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
-    };
-    let is_video = text.strip_prefix("video/").is_some_and(token);
-    if text.len() <= MAX_CONTENT_TYPE && (is_video || text == "application/octet-stream") {
-        return Ok(text);
+fn visibility(field: Field, check: &mut Check) -> Option<Visibility> {
+    let expected = "must be public, unlisted or private";
+    field.or_null().optional_as("visibility", expected, check)
+}
+
+impl FromStr for Filename {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > MAX_FILENAME || text.chars().any(char::is_control) {
+            return Err("must be 1 to 255 printable characters");
+        }
+        Ok(Self(text.to_owned()))
     }
-    Err("must be video/* or application/octet-stream")
+}
+
+impl FromStr for ContentType {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim().to_ascii_lowercase();
+        let of_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+        let is_token = |part: &str| !part.is_empty() && part.bytes().all(of_token);
+        let is_video = text.strip_prefix("video/").is_some_and(is_token);
+        if text.len() <= MAX_CONTENT_TYPE && (is_video || text == "application/octet-stream") {
+            return Ok(Self(text));
+        }
+        Err("must be video/* or application/octet-stream")
+    }
 }
 
 impl Desk {
     /// Creates the clip, or finds the one that the same request created before.
-    async fn create_once(
-        &self,
-        caller: &Identity,
-        wanted: Wanted,
-        key: &str,
-        fingerprint: String,
-    ) -> Result<Video, Problem> {
-        if let Some(before) = self
-            .context
-            .catalog
-            .remembered(caller.user, key)
-            .await
-            .map_err(anyhow::Error::from)?
-        {
+    async fn create_once(&self, caller: &Identity, wanted: Wanted, key: &str) -> Result<Video, Problem> {
+        let fingerprint = toktik_runtime::http::fingerprint(&wanted);
+        if let Some(before) = self.remembered(caller, key).await? {
             return self.created_before(&before, &fingerprint).await;
         }
         match self.create(caller, wanted, Some((key, fingerprint.clone()))).await {
-            Err(problem) if problem.code() == "repeated" => {}
+            Err(problem) if problem.code() == REPEATED => {}
             other => return other,
         }
-        let before = self
-            .context
-            .catalog
-            .remembered(caller.user, key)
-            .await
-            .map_err(anyhow::Error::from)?;
+        let before = self.remembered(caller, key).await?;
         let before = before.ok_or_else(|| anyhow::anyhow!("an idempotency key vanished"))?;
         self.created_before(&before, &fingerprint).await
     }
 
+    async fn remembered(&self, caller: &Identity, key: &str) -> Result<Option<Remembered>, Problem> {
+        let now = self.context.clock.now();
+        let found = self.context.catalog.remembered(caller.user, key, now).await;
+        Ok(found.map_err(anyhow::Error::from)?)
+    }
+
     async fn created_before(&self, before: &Remembered, fingerprint: &str) -> Result<Video, Problem> {
         if before.fingerprint != fingerprint {
-            let title = "This Idempotency-Key was used for another request.";
+            let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
             return Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
-                title,
+                status,
+                code,
+                "This Idempotency-Key was used for another request.",
             ));
         }
-        let video = self
-            .context
-            .catalog
-            .video(before.video_id)
+        let catalog = &self.context.catalog;
+        let video = catalog.video(before.video_id).await.map_err(anyhow::Error::from)?;
+        let video = video.filter(|video| video.status != Status::Deleted);
+        let title = "The clip that this Idempotency-Key made is deleted. Use a new key for another one.";
+        let video = video.ok_or_else(|| Problem::conflict("video_deleted", title))?;
+        // Its URL is signed anew, so that the bytes may come as long as for a new one.
+        let until = self.context.clock.now() + self.settings.upload_expiry;
+        catalog
+            .extend_upload(video.id, until)
             .await
             .map_err(anyhow::Error::from)?;
-        video.ok_or_else(Problem::not_found)
+        Ok(video)
     }
 
     async fn create(
@@ -208,15 +242,7 @@ impl Desk {
         let id = VideoId::random();
         let upload = self.upload(id, &wanted).await?;
         let video = self.video(id, caller, wanted, upload);
-        let memory = idempotency.map(|(key, fingerprint)| {
-            (
-                key,
-                Remembered {
-                    fingerprint,
-                    video_id: id,
-                },
-            )
-        });
+        let memory = idempotency.map(|(key, fingerprint)| (key, Remembered::new(fingerprint, id, video.created_at)));
         match self.context.catalog.create_video(&video, memory).await {
             Ok(()) => {
                 tracing::info!(video.id = %id, bytes = video.upload.size, "a clip waits for its bytes");
@@ -224,7 +250,7 @@ impl Desk {
             }
             Err(error) if error.is_condition() => {
                 self.context.drop_upload(&video).await?;
-                Err(Problem::conflict("repeated", "The same request is being answered."))
+                Err(Problem::conflict(REPEATED, "The same request is being answered."))
             }
             Err(error) => Err(anyhow::Error::from(error).into()),
         }
@@ -235,7 +261,11 @@ impl Desk {
         let multipart = match self.settings.parts(wanted.size) {
             None => None,
             Some((part_size, part_count)) => {
-                let created = self.context.objects.create_multipart(&key, &wanted.content_type).await;
+                let created = self
+                    .context
+                    .objects
+                    .create_multipart(&key, &wanted.content_type.0)
+                    .await;
                 let upload_id = created.map_err(anyhow::Error::from)?;
                 Some(Multipart {
                     upload_id,
@@ -246,8 +276,8 @@ impl Desk {
         };
         Ok(Upload {
             key,
-            filename: wanted.filename.clone(),
-            content_type: wanted.content_type.clone(),
+            filename: wanted.filename.0.clone(),
+            content_type: wanted.content_type.0.clone(),
             size: wanted.size,
             multipart,
         })
@@ -314,7 +344,7 @@ mod tests {
             "application/octet-stream",
             "video/x-matroska",
         ] {
-            assert!(content_type(good).is_ok(), "{good}");
+            assert!(good.parse::<ContentType>().is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -324,7 +354,7 @@ mod tests {
             "video/mp4\r\nx: y",
             "image/png",
         ] {
-            assert!(content_type(bad).is_err(), "{bad}");
+            assert!(bad.parse::<ContentType>().is_err(), "{bad}");
         }
     }
 }

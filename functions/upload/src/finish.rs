@@ -27,6 +27,7 @@ use crate::view::{Accepted, CreatedVideo};
     responses(
         (status = 202, body = Accepted, description = "All bytes are there"),
         (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
         (status = 404, body = Problem, description = "`not_found`"),
         (status = 409, body = Problem, description = "`upload_incomplete`: send what is missing, then try again"),
     )
@@ -57,6 +58,7 @@ pub(crate) async fn complete(
     responses(
         (status = 204, description = "The clip and what was sent of it are gone"),
         (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
         (status = 404, body = Problem, description = "`not_found`"),
         (status = 409, body = Problem, description = "`not_uploading`: delete the clip itself"),
     )

@@ -3,7 +3,7 @@
 //! Started by requests. The bytes go from the client straight to the object store, by URLs that bind their exact length
 //! and type; large ones in parts that are signed on demand, so that an upload can go on after an interruption.
 //!
-//! Emits `toktik.video.uploaded.v1`. Never sees a byte of a clip, and never waits for one.
+//! Emits `toktik.video.uploaded.v1`, and `toktik.video.deleted.v1` for an upload that is called off. Never sees a byte of a clip, and never waits for one.
 
 mod create;
 mod finish;
@@ -18,7 +18,7 @@ use toktik_events::{Function, VideoId};
 use toktik_identity::Identity;
 use toktik_objects::Signer;
 use toktik_runtime::http::{Problem, StoreAddress};
-use toktik_runtime::{Context, Serverless, Service};
+use toktik_runtime::{Context, Serverless, Service, access};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -56,11 +56,12 @@ impl Desk {
         self.context.objects.signer(address.0.as_deref())
     }
 
-    /// The clip, if it is the caller's: to anybody else an upload is not visible.
+    /// The clip, if the caller commands it.
     async fn own(&self, id: VideoId, caller: &Identity) -> Result<Video, Problem> {
         let video = self.context.catalog.video(id).await.map_err(anyhow::Error::from)?;
-        let own = video.filter(|video| video.owner == caller.user && video.status != Status::Deleted);
-        own.ok_or_else(Problem::not_found)
+        let video = video.ok_or_else(Problem::not_found)?;
+        access::require_command(&video, caller)?;
+        Ok(video)
     }
 
     /// The same while it waits for its bytes.

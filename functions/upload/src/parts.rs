@@ -35,6 +35,7 @@ pub(crate) struct Request {
         (status = 200, body = Parts<SignedPart>, description = "A URL and headers for each part"),
         (status = 400, body = Problem, description = "`malformed`"),
         (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
         (status = 404, body = Problem, description = "`not_found`"),
         (status = 409, body = Problem, description = "`not_multipart`, `not_uploading`"),
         (status = 415, body = Problem, description = "`unsupported_media_type`"),
@@ -97,6 +98,7 @@ fn check(request: &Request, multipart: &Multipart) -> Result<(), Problem> {
     responses(
         (status = 200, body = Parts<ArrivedPart>, description = "In order"),
         (status = 401, body = Problem, description = "`unauthorized`"),
+        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
         (status = 404, body = Problem, description = "`not_found`"),
         (status = 409, body = Problem, description = "`not_multipart`, `not_uploading`"),
     )

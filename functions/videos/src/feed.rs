@@ -9,7 +9,7 @@ use toktik_catalog::text::{Visibility, parse_tag};
 use toktik_catalog::videos::Video;
 use toktik_events::VideoId;
 use toktik_identity::{Login, UserId};
-use toktik_runtime::http::{Page, PageQuery, Parameters, Problem, ServiceAddress};
+use toktik_runtime::http::{Page, PageQuery, Parameters, Problem, ServiceAddress, Viewer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Desk;
@@ -40,19 +40,25 @@ pub(crate) enum Sort {
     Popular,
 }
 
+/// So many of the ranking are looked at in one go: all of it, as the janitor now makes it.
+const RANKED_AT_ONCE: usize = 100;
+
 /// The feed
 #[utoipa::path(
     get,
     path = "/api/v1/videos",
     tag = "videos",
+    security((), ("bearer" = [])),
     params(FeedQuery),
     responses(
         (status = 200, body = Page<Clip>, description = "A page of clips"),
+        (status = 401, body = Problem, description = "`unauthorized`"),
         (status = 422, body = Problem, description = "`invalid`"),
     )
 )]
 pub(crate) async fn feed(
     State(desk): State<Arc<Desk>>,
+    _: Viewer,
     Parameters(query): Parameters<FeedQuery>,
     service: ServiceAddress,
 ) -> Result<Json<Page<Clip>>, Problem> {
@@ -94,38 +100,59 @@ impl Wanted {
 impl Desk {
     async fn latest(&self, wanted: &Wanted) -> Result<Found, Problem> {
         let after = wanted.cursor.as_deref().map(position).transpose()?;
-        let entries = self
-            .context
-            .catalog
-            .latest(after.as_deref(), wanted.tag.as_deref(), wanted.limit)
-            .await;
-        let entries = entries.map_err(anyhow::Error::from)?;
-        let next = (entries.len() == wanted.limit).then(|| entries.last().map(|entry| entry.position.clone()));
+        // One more tells whether there is a next page.
+        let (tag, limit) = (wanted.tag.as_deref(), wanted.limit + 1);
+        let entries = self.context.catalog.latest(after.as_deref(), tag, limit).await;
+        let mut entries = entries.map_err(anyhow::Error::from)?;
+        let more = entries.len() > wanted.limit;
+        entries.truncate(wanted.limit);
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|entry| entry.position.clone());
         let ids: Vec<VideoId> = entries.iter().map(|entry| entry.video_id).collect();
         let videos = self.context.catalog.videos(&ids).await.map_err(anyhow::Error::from)?;
         let shown = videos.into_iter().filter(|video| wanted.shows(video)).collect();
-        Ok((shown, next.flatten()))
+        Ok((shown, next))
     }
 
     async fn of_channel(&self, channel: &str, wanted: &Wanted) -> Result<Found, Problem> {
-        let Some(owner) = self.channel(channel).await? else {
-            return Ok((Vec::new(), None));
-        };
-        let mut after = wanted.cursor.as_deref().map(position).transpose()?;
-        let mut shown = Vec::new();
+        let after = wanted.cursor.as_deref().map(position).transpose()?;
+        match self.channel(channel).await? {
+            Some(owner) => {
+                self.of_owner(owner, after, wanted.limit, |video| wanted.shows(video))
+                    .await
+            }
+            None => Ok((Vec::new(), None)),
+        }
+    }
+
+    /// A page of those of a user's clips that are to be shown, latest first.
+    pub(crate) async fn of_owner(
+        &self,
+        owner: UserId,
+        mut after: Option<String>,
+        limit: usize,
+        shows: impl Fn(&Video) -> bool,
+    ) -> Result<Found, Problem> {
+        let mut shown: Vec<Video> = Vec::new();
         loop {
-            let missing = wanted.limit - shown.len();
-            let page = self.context.catalog.videos_of(owner, after.as_deref(), missing).await;
+            let page = self.context.catalog.videos_of(owner, after.as_deref(), limit + 1).await;
             let (videos, next) = page.map_err(anyhow::Error::from)?;
-            shown.extend(videos.into_iter().filter(|video| wanted.shows(video)));
-            if next.is_none() || shown.len() >= wanted.limit {
-                return Ok((shown, next));
+            for video in videos.into_iter().filter(&shows) {
+                if shown.len() == limit {
+                    let last = shown.last().map(Video::place);
+                    return Ok((shown, last));
+                }
+                shown.push(video);
+            }
+            if next.is_none() {
+                return Ok((shown, None));
             }
             after = next;
         }
     }
 
     async fn popular(&self, channel: Option<&str>, wanted: &Wanted) -> Result<Found, Problem> {
+        let mut from = rank(wanted.cursor.as_deref())?;
         let owner = match channel {
             Some(channel) => match self.channel(channel).await? {
                 Some(owner) => Some(owner),
@@ -133,25 +160,24 @@ impl Desk {
             },
             None => None,
         };
-        let mut from = rank(wanted.cursor.as_deref())?;
+        let shows = |video: &Video| wanted.shows(video) && owner.is_none_or(|owner| video.owner == owner);
         let mut shown = Vec::new();
         loop {
-            let ranked = self
-                .context
-                .catalog
-                .popular(from, wanted.limit)
-                .await
-                .map_err(anyhow::Error::from)?;
-            let ids: Vec<VideoId> = ranked.iter().map(|entry| entry.video_id).collect();
-            for (index, id) in ids.iter().enumerate() {
-                let video = self.context.catalog.video(*id).await.map_err(anyhow::Error::from)?;
-                let of_owner = |video: &Video| owner.is_none_or(|owner| video.owner == owner);
-                shown.extend(video.filter(|video| wanted.shows(video) && of_owner(video)));
+            let ranked = self.context.catalog.popular(from, RANKED_AT_ONCE).await;
+            let ids: Vec<VideoId> = ranked
+                .map_err(anyhow::Error::from)?
+                .iter()
+                .map(|entry| entry.video_id)
+                .collect();
+            let videos = self.context.catalog.videos(&ids).await.map_err(anyhow::Error::from)?;
+            for video in videos.into_iter().filter(shows) {
                 if shown.len() == wanted.limit {
-                    return Ok((shown, Some((from + index + 1).to_string())));
+                    let index = ids.iter().position(|id| *id == video.id).unwrap_or_default();
+                    return Ok((shown, Some((from + index).to_string())));
                 }
+                shown.push(video);
             }
-            if ids.len() < wanted.limit {
+            if ids.len() < RANKED_AT_ONCE {
                 return Ok((shown, None));
             }
             from += ids.len();

@@ -21,6 +21,7 @@ use crate::Desk;
         (status = 204, description = "Liked, now or before"),
         (status = 401, body = Problem, description = "`unauthorized`"),
         (status = 404, body = Problem, description = "`not_found`"),
+        (status = 409, body = Problem, description = "`not_watchable`: not yet, or no longer"),
     )
 )]
 pub(crate) async fn like(
@@ -28,7 +29,13 @@ pub(crate) async fn like(
     Caller(caller): Caller,
     PathId(id): PathId<VideoId>,
 ) -> Result<StatusCode, Problem> {
-    desk.visible(id, Some(&caller)).await?;
+    let video = desk.visible(id, Some(&caller)).await?;
+    if !video.status.is_watchable() {
+        return Err(Problem::conflict(
+            "not_watchable",
+            "This clip cannot be watched, so it cannot be liked.",
+        ));
+    }
     let liked = Liked {
         video_id: id,
         user_id: caller.user.to_string(),

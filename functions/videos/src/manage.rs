@@ -6,12 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use toktik_catalog::text::{Description, Tags, Title, Visibility};
+use toktik_catalog::text::Tags;
 use toktik_catalog::videos::{Edit, Status, Video};
 use toktik_events::payload::{Change, Clip as ClipPayload};
 use toktik_events::{Function, Message, Payload, VideoId};
-use toktik_identity::Identity;
-use toktik_runtime::http::{Caller, Check, Input, PathId, Problem, ServiceAddress};
+use toktik_runtime::http::{Caller, Check, Field, Input, PathId, Problem, ServiceAddress};
 use toktik_runtime::trace;
 use utoipa::ToSchema;
 
@@ -21,15 +20,23 @@ use crate::view::Clip;
 /// A clip changes under an owner's hands while it is being processed: so often the change is tried on what it became.
 const ROUNDS: u32 = 8;
 
-/// What is left out stays as it is.
+/// What is left out or null stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    title: Option<String>,
-    description: Option<String>,
-    tags: Option<Vec<String>>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[serde(default)]
+    title: Field,
+    #[schema(value_type = Option<String>, max_length = 5000)]
+    #[serde(default)]
+    description: Field,
+    #[schema(value_type = Option<Vec<String>>)]
+    #[serde(default)]
+    tags: Field,
+    /// `public`, `unlisted` or `private`.
     #[schema(value_type = Option<String>)]
-    visibility: Option<Visibility>,
+    #[serde(default)]
+    visibility: Field,
 }
 
 /// Edit a clip
@@ -76,19 +83,19 @@ pub(crate) async fn edit(
 
 fn check(request: Request) -> Result<Edit, Problem> {
     let mut check = Check::new();
-    let title = request
-        .title
-        .and_then(|title| check.field("title", title.parse::<Title>()));
-    let description = request
-        .description
-        .and_then(|text| check.field("description", text.parse::<Description>()));
-    let tags = request.tags.and_then(|tags| check.field("tags", Tags::parse(&tags)));
+    let title = request.title.or_null().optional("title", &mut check);
+    let description = request.description.or_null().optional("description", &mut check);
+    let tags = request.tags.or_null();
+    let tags: Option<Vec<String>> = tags.optional_as("tags", "must be a list of texts", &mut check);
+    let tags = tags.and_then(|tags| check.field("tags", Tags::parse(&tags)));
+    let (visibility, expected) = (request.visibility.or_null(), "must be public, unlisted or private");
+    let visibility = visibility.optional_as("visibility", expected, &mut check);
     check.finish()?;
     Ok(Edit {
         title,
         description,
         tags,
-        visibility: request.visibility,
+        visibility,
     })
 }
 
@@ -115,7 +122,7 @@ pub(crate) async fn delete(
     PathId(id): PathId<VideoId>,
 ) -> Result<StatusCode, Problem> {
     for _ in 0..ROUNDS {
-        let video = desk.deletable(id, &caller).await?;
+        let video = desk.commanded(id, &caller).await?;
         let message = desk.change(&video, Payload::Deleted);
         match desk.context.catalog.delete(&video, &message, message.time).await {
             Ok(()) => {
@@ -171,16 +178,6 @@ pub(crate) async fn retry(
 }
 
 impl Desk {
-    /// A deleted clip is not there to be deleted again.
-    async fn deletable(&self, id: VideoId, caller: &Identity) -> Result<Video, Problem> {
-        let video = self.commanded(id, caller).await?;
-        if video.status == Status::Deleted {
-            Err(Problem::not_found())
-        } else {
-            Ok(video)
-        }
-    }
-
     fn change(&self, video: &Video, payload: fn(Change) -> Payload) -> Message {
         let change = Change {
             video_id: video.id,

@@ -56,16 +56,8 @@ pub(crate) async fn own(
     service: ServiceAddress,
 ) -> Result<Json<Page<Clip>>, Problem> {
     let after = query.cursor.as_deref().map(crate::feed::position).transpose()?;
-    let found = desk
-        .context
-        .catalog
-        .videos_of(caller.user, after.as_deref(), query.limit()?)
-        .await;
-    let (videos, next_cursor) = found.map_err(anyhow::Error::from)?;
-    let kept: Vec<Video> = videos
-        .into_iter()
-        .filter(|video| video.status != Status::Deleted)
-        .collect();
-    let items = desk.show_all(&kept, &service).await?;
+    let kept = |video: &Video| video.status != Status::Deleted;
+    let (videos, next_cursor) = desk.of_owner(caller.user, after, query.limit()?, kept).await?;
+    let items = desk.show_all(&videos, &service).await?;
     Ok(Json(Page { items, next_cursor }))
 }

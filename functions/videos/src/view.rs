@@ -248,6 +248,7 @@ mod tests {
             unit: unit.into(),
             state,
             attempts: 1,
+            interrupted: 0,
             lease_until: None,
             requested_at: DateTime::UNIX_EPOCH,
             progress,

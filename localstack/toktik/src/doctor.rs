@@ -7,6 +7,8 @@ use clap::Args;
 use toktik_media::sandbox;
 use toktik_media::settings::Settings as Media;
 
+use crate::up;
+
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
@@ -36,7 +38,9 @@ pub fn main(settings: &Settings) -> ExitCode {
     findings.push(features(&settings.media.ffmpeg, "-filters", &FILTERS));
     findings.push(kernel());
     findings.push(writable("data directory", &settings.data_dir));
-    findings.push(writable("scratch directory", &settings.media.scratch()));
+    let beside_data = || settings.data_dir.join(up::SCRATCH);
+    let scratch = settings.media.scratch_dir.clone().unwrap_or_else(beside_data);
+    findings.push(writable("scratch directory", &scratch));
     let mut bad = 0;
     for finding in findings {
         match finding {

@@ -28,6 +28,8 @@ use crate::{api, control, provision};
 
 /// Deletes are noticed within two seconds where everything is one process.
 const LEASE_CHECK: Duration = Duration::from_secs(1);
+/// In the data directory.
+pub(crate) const SCRATCH: &str = "scratch";
 
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
@@ -132,6 +134,7 @@ impl Assembly {
     pub async fn new(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let secrets = Secrets::of(&settings.data_dir)?;
         let cloud = open_cloud(settings, &secrets).await?;
+        let settings = &with_scratch(settings)?;
         let clients = Clients {
             s3: cloud.s3_client(),
             sqs: cloud.sqs_client(),
@@ -182,6 +185,21 @@ async fn open_cloud(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Cl
         region: "us-east-1".to_owned(),
     };
     Cloud::open(options).await
+}
+
+/// Clips are worked on beside the data unless told otherwise. The directory is ours alone, as the data are by now, so
+/// that what a crash left there can go.
+fn with_scratch(settings: &Settings) -> anyhow::Result<Settings> {
+    let mut settings = settings.clone();
+    if settings.media.scratch_dir.is_none() {
+        let dir = std::path::absolute(settings.data_dir.join(SCRATCH)).context("finding the scratch directory")?;
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).with_context(|| format!("emptying {}", dir.display()))?;
+        }
+        std::fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
+        settings.media.scratch_dir = Some(dir);
+    }
+    Ok(settings)
 }
 
 /// The installation's own keys, unless others are given.

@@ -40,8 +40,14 @@ fn add(id: VideoId, kind: &str, amount: i64) -> Write {
     Write::update(Key::new(partition(id), format!("COUNT#{kind}#{shard}"))).add("count", amount)
 }
 
-fn exists(id: VideoId) -> Result<Write, Error> {
+fn is_watchable(id: VideoId) -> Result<Write, Error> {
     Write::check(meta(id)).if_one_of("status", &[Status::Playable, Status::Ready])
+}
+
+/// A clip that failed after it was liked, or is being made again, can still lose a like; a deleted one counts nothing.
+fn is_kept(id: VideoId) -> Result<Write, Error> {
+    let kept = [Status::Processing, Status::Playable, Status::Ready, Status::Failed];
+    Write::check(meta(id)).if_one_of("status", &kept)
 }
 
 impl Catalog {
@@ -55,14 +61,14 @@ impl Catalog {
         let put = Write::put(like_key(id, user), &like)?
             .owned_by(&format!("LIKES#{user}"), &moment(like.at, id))
             .if_absent();
-        let writes = vec![put, add(id, "likes", 1), exists(id)?, outbox::remember(message)?];
+        let writes = vec![put, add(id, "likes", 1), is_watchable(id)?, outbox::remember(message)?];
         done_unless_condition(self.table.write(writes).await)
     }
 
     /// True when the user liked it before.
     pub async fn unlike(&self, id: VideoId, user: UserId) -> Result<bool, Error> {
         let delete = Write::delete(like_key(id, user)).if_exists();
-        done_unless_condition(self.table.write(vec![delete, add(id, "likes", -1), exists(id)?]).await)
+        done_unless_condition(self.table.write(vec![delete, add(id, "likes", -1), is_kept(id)?]).await)
     }
 
     /// True when this viewer had not been counted on this day.
@@ -71,7 +77,11 @@ impl Catalog {
         let put = Write::put(key, &View { at: now })?
             .expires_at(now + Duration::days(2))
             .if_absent();
-        done_unless_condition(self.table.write(vec![put, add(id, "views", 1), exists(id)?]).await)
+        done_unless_condition(
+            self.table
+                .write(vec![put, add(id, "views", 1), is_watchable(id)?])
+                .await,
+        )
     }
 
     pub async fn counts(&self, id: VideoId) -> Result<Counts, Error> {

@@ -11,6 +11,8 @@ use crate::videos::{Video, moment};
 
 /// Writes of one day are spread over so many partitions.
 const SHARDS: u128 = 4;
+/// Entries read at once when only those with a tag are wanted, which may be rare.
+const SEARCHED_AT_ONCE: usize = 100;
 
 /// A place in the list of latest clips.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +110,7 @@ impl Catalog {
     ) -> Result<Vec<Entry>, Error> {
         let mut query = Query::partition(format!("FEED#{day}#{shard}"))
             .backward()
-            .limit(limit.max(1));
+            .limit(if tag.is_some() { SEARCHED_AT_ONCE } else { limit.max(1) });
         if let Some(after) = after {
             query = query.after(after);
         }

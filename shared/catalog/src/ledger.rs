@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
-use toktik_events::VideoId;
+use toktik_events::{Function, VideoId};
 use toktik_media::manifest::Manifest;
 use toktik_media::plan::Plan;
 
@@ -36,6 +36,9 @@ pub struct StepItem {
     pub state: State,
     /// Runs so far, the present one included.
     pub attempts: u32,
+    /// Runs that ended because the host had to stop: no fault of the step's.
+    #[serde(default)]
+    pub interrupted: u32,
     /// Milliseconds since the epoch.
     pub lease_until: Option<i64>,
     /// When somebody was last asked to do it.
@@ -98,6 +101,7 @@ pub(crate) fn pending(
         unit: unit.to_owned(),
         state: State::Pending,
         attempts: 0,
+        interrupted: 0,
         lease_until: None,
         requested_at: now,
         progress: 0.0,
@@ -206,10 +210,14 @@ impl Catalog {
 
     /// Gives the lease back unfinished, so that the next delivery can begin at once.
     pub async fn release(&self, lease: &Lease) -> Result<(), Error> {
-        let release = Write::update(lease.key())
-            .set("state", &State::Pending)?
-            .remove("lease_until");
-        done_unless_condition(self.table.write(vec![lease.still_mine(release)?]).await).map(|_| ())
+        let write = lease.still_mine(released(lease)?)?;
+        done_unless_condition(self.table.write(vec![write]).await).map(|_| ())
+    }
+
+    /// The same where the host has to stop, so that the run does not count.
+    pub async fn interrupt(&self, lease: &Lease) -> Result<(), Error> {
+        let write = lease.still_mine(released(lease)?.add("interrupted", 1))?;
+        done_unless_condition(self.table.write(vec![write]).await).map(|_| ())
     }
 
     /// Records what came of a step. False when the lease is lost or the clip no longer wants it.
@@ -338,6 +346,11 @@ impl Catalog {
     }
 }
 
+fn released(lease: &Lease) -> Result<Write, Error> {
+    let write = Write::update(lease.key()).set("state", &State::Pending)?;
+    Ok(write.remove("lease_until"))
+}
+
 fn finished(lease: &Lease, result: &serde_json::Value) -> Result<Write, Error> {
     let write = Write::update(lease.key())
         .set("state", &State::Done)?
@@ -348,8 +361,18 @@ fn finished(lease: &Lease, result: &serde_json::Value) -> Result<Write, Error> {
 }
 
 impl StepItem {
+    /// Whether this function does it.
+    pub fn is_of(&self, function: Function) -> bool {
+        self.step == function.name()
+    }
+
     pub fn is_leased(&self, now: DateTime<Utc>) -> bool {
         self.lease_until.is_some_and(|until| until > now.timestamp_millis())
+    }
+
+    /// Whether it ran too often without coming to an end.
+    pub fn is_exhausted(&self) -> bool {
+        self.attempts.saturating_sub(self.interrupted) >= MAX_ATTEMPTS
     }
 
     /// Whether nothing more will come of it.

@@ -1,5 +1,6 @@
 //! Clips: their one `META` item, and every change of status.
 
+use chrono::serde::ts_seconds;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use toktik_events::{Message, Rejection, TraceParent, VideoId};
@@ -132,6 +133,11 @@ impl From<Rejection> for Trouble {
 }
 
 impl Video {
+    /// Its place in the list of its owner's clips; the cursor.
+    pub fn place(&self) -> String {
+        moment(self.created_at, self.id)
+    }
+
     /// Why it was refused, if it was.
     pub fn rejection(&self) -> Option<Rejection> {
         let trouble = self.error.as_ref().filter(|_| self.status == Status::Rejected)?;
@@ -155,6 +161,19 @@ pub struct Remembered {
     /// SHA-256 of the request's body.
     pub fingerprint: String,
     pub video_id: VideoId,
+    /// The store removes it some time after this moment.
+    #[serde(with = "ts_seconds")]
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Remembered {
+    pub fn new(fingerprint: String, video_id: VideoId, now: DateTime<Utc>) -> Self {
+        Self {
+            fingerprint,
+            video_id,
+            expires_at: now + REMEMBERED_FOR,
+        }
+    }
 }
 
 const REMEMBERED_FOR: Duration = Duration::hours(24);
@@ -199,19 +218,20 @@ impl Catalog {
     /// Writes a new clip. With a key that was used before: `Condition`, and nothing is written.
     pub async fn create_video(&self, video: &Video, idempotency: Option<(&str, Remembered)>) -> Result<(), Error> {
         let put = Write::put(meta(video.id), video)?
-            .owned_by(&owner_partition(video.owner), &moment(video.created_at, video.id))
+            .owned_by(&owner_partition(video.owner), &video.place())
             .if_absent();
         let mut writes = vec![put, open_work(video.id)?];
         if let Some((key, memory)) = idempotency {
-            let expires = video.created_at + REMEMBERED_FOR;
-            let put = Write::put(remembered(video.owner, key), &memory)?.expires_at(expires);
-            writes.push(put.if_absent());
+            // Writes over one that has run out and that the store has not removed yet.
+            let put = Write::put(remembered(video.owner, key), &memory)?;
+            writes.push(put.unless_above("expires_at", &video.created_at.timestamp())?);
         }
         self.table.write(writes).await
     }
 
-    pub async fn remembered(&self, user: UserId, key: &str) -> Result<Option<Remembered>, Error> {
-        self.table.get(&remembered(user, key)).await
+    pub async fn remembered(&self, user: UserId, key: &str, now: DateTime<Utc>) -> Result<Option<Remembered>, Error> {
+        let found: Option<Remembered> = self.table.get(&remembered(user, key)).await?;
+        Ok(found.filter(|memory| memory.expires_at.timestamp() > now.timestamp()))
     }
 
     /// The clip, whatever its status; also what is left of a deleted one.

@@ -106,7 +106,7 @@ pub const EVENTS: &[EventRoute] = {
         event(payload::REJECTED, &[Probe, Transcode, Janitor], &[]),
         event(payload::FAILED, &[DeadLetter], &[]),
         event(payload::UPDATED, &[Videos], &[]),
-        event(payload::DELETED, &[Videos], &[Janitor]),
+        event(payload::DELETED, &[Upload, Videos], &[Janitor]),
         event(payload::LIKED, &[Videos], &[]),
         event(payload::TICK, &[], &[Janitor]),
     ]

@@ -22,7 +22,8 @@ pub struct Settings {
     #[arg(long, env = "TOKTIK_FFPROBE", default_value = "ffprobe", value_name = "PROGRAM")]
     pub ffprobe: PathBuf,
 
-    /// Where clips are worked on; the system's directory for temporary files if not given
+    /// Where clips are worked on; if not given, `toktik up` has a place in its data directory, and a function alone the
+    /// system's directory for temporary files
     #[arg(long, env = "TOKTIK_SCRATCH_DIR", value_name = "DIRECTORY")]
     pub scratch_dir: Option<PathBuf>,
 

@@ -104,7 +104,7 @@ impl Signer {
         now: DateTime<Utc>,
         ttl: Duration,
     ) -> Result<String, Error> {
-        let start = DateTime::from_timestamp(now.timestamp() - now.timestamp().rem_euclid(ROUND), 0).unwrap_or(now);
+        let start = rounded(now, ttl);
         let valid = self.within_credentials(start, ttl).await?;
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let request = request.set_response_content_disposition(disposition.map(str::to_owned));
@@ -134,6 +134,13 @@ impl Signer {
     }
 }
 
+/// Down to the hour, or to half the time that the URL is good: a URL is never handed out that has run out.
+fn rounded(now: DateTime<Utc>, ttl: Duration) -> DateTime<Utc> {
+    let half = i64::try_from(ttl.as_secs() / 2).unwrap_or(ROUND);
+    let step = half.clamp(1, ROUND);
+    DateTime::from_timestamp(now.timestamp() - now.timestamp().rem_euclid(step), 0).unwrap_or(now)
+}
+
 fn length(size: u64) -> Result<i64, Error> {
     Ok(i64::try_from(size).context("a length")?)
 }
@@ -155,5 +162,19 @@ fn request_of(request: PresignedRequest) -> SignedRequest {
         headers: headers
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_life_is_rounded_in_short_steps() {
+        let now = DateTime::from_timestamp(1_000_000_799, 0).unwrap();
+        let age = |ttl| (now - rounded(now, Duration::from_secs(ttl))).num_seconds();
+        assert_eq!(age(4 * 3600), 1_000_000_799 % 3600);
+        assert_eq!(age(600), 1_000_000_799 % 300);
+        assert_eq!((age(1), age(0)), (0, 0));
     }
 }

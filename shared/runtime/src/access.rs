@@ -24,13 +24,13 @@ pub fn sees(video: &Video, viewer: Option<&Identity>) -> bool {
     shown && video.visibility != Visibility::Private
 }
 
-/// 404 for those who may not see the clip, 403 for those who may and do not command it.
+/// 404 for those who may not see the clip, 403 for those who may and do not command it. What is deleted nobody sees.
 pub fn require_command(video: &Video, caller: &Identity) -> Result<(), Problem> {
+    if !sees(video, Some(caller)) {
+        return Err(Problem::not_found());
+    }
     if commands(video, caller) {
         return Ok(());
     }
-    if sees(video, Some(caller)) {
-        return Err(Problem::forbidden("This clip is somebody else's."));
-    }
-    Err(Problem::not_found())
+    Err(Problem::forbidden("This clip is somebody else's."))
 }

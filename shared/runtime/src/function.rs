@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
+use toktik_events::intake::{self, Unreadable};
 use toktik_events::{Function, Message};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -48,9 +49,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Returns when the effects are durable. `cancel` fires when the host has to stop: the work is given back.
     async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure>;
 
-    /// Reads a message that is not one of our events; only dead-letter does.
-    async fn handle_raw(&self, _body: &[u8], _cancel: &CancellationToken) -> Option<Result<(), Failure>> {
-        None
+    /// The events in what was delivered; dead-letter alone is sent them in an envelope.
+    fn read(&self, body: &[u8]) -> Result<Vec<Message>, Unreadable> {
+        intake::parse(body)
     }
 }
 

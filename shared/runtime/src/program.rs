@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use toktik_events::{Function, routes};
 use toktik_identity::{Verifier, VerifySettings};
+use toktik_media::sandbox;
 
 use crate::context::{Clients, Context};
 use crate::function::{Serverless, Service};
@@ -60,6 +61,7 @@ pub fn run_function<F: Serverless>(name: &str, arguments: impl Iterator<Item = O
 
 fn serve<F: Serverless>(cli: Cli<F::Settings>) -> anyhow::Result<()> {
     telemetry::log(&cli.common.log)?;
+    sandbox::harden_parent().context("keeping other processes out of this one")?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
         let clients = Clients::from_environment().await;

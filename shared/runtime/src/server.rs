@@ -15,7 +15,7 @@ use cloudevents::binding::http::to_event;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use toktik_events::{Function, Message, intake};
+use toktik_events::{Function, Message};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -112,7 +112,7 @@ async fn receive(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: By
     if !intake.admits(&headers) {
         return Problem::unauthorized("Events are taken only with the events token.").into_response();
     }
-    let messages = match messages(&headers, &body) {
+    let messages = match messages(&headers, &body, intake.handler.as_ref()) {
         Ok(messages) => messages,
         Err(why) => return Problem::malformed(why).into_response(),
     };
@@ -164,14 +164,14 @@ impl Intake {
 }
 
 /// A CloudEvent in either mode, or a store's notification.
-fn messages(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Message>, String> {
+fn messages(headers: &HeaderMap, body: &Bytes, handler: &dyn Handler) -> Result<Vec<Message>, String> {
     if headers.contains_key("ce-specversion") {
         let event = to_event(headers, body.to_vec()).map_err(|error| error.to_string())?;
         return Message::try_from(event)
             .map(|message| vec![message])
             .map_err(|error| error.to_string());
     }
-    intake::parse(body).map_err(|error| error.to_string())
+    handler.read(body).map_err(|error| error.to_string())
 }
 
 /// Serves until told to stop, then lets what is under way end.

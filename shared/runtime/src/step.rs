@@ -106,12 +106,16 @@ impl Context {
             result = work(lease.clone(), gauge.clone()) => Some(result),
             () = self.until_lost(&lease, &gauge) => None,
             () = cancel.cancelled() => {
-                self.catalog.release(&lease).await?;
+                self.catalog.interrupt(&lease).await?;
                 return Err(Failure::retry_after(Duration::ZERO, anyhow!("the host is stopping")));
             }
         };
         match outcome {
             Some(Ok(result)) => Ok(Turn::Worked(lease, result)),
+            Some(Err(failure)) if cancel.is_cancelled() => {
+                self.catalog.interrupt(&lease).await?;
+                Err(failure)
+            }
             Some(Err(failure)) => {
                 self.catalog.release(&lease).await?;
                 Err(failure)

@@ -1,5 +1,6 @@
 //! The queue-worker host: long polling, bounded concurrency, a heartbeat, and messages given back on the way out.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use aws_sdk_sqs::types::{Message as Delivery, MessageSystemAttributeName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use toktik_events::{Function, Message, Payload, TraceParent, intake};
+use toktik_events::{Function, Message, Payload, TraceParent};
 use tracing::Instrument;
 
 use crate::context::Context;
@@ -30,6 +31,12 @@ pub struct Worker {
     pub context: Context,
     /// Messages handled at once.
     pub concurrency: usize,
+}
+
+/// What could not be handled: the delivery as a whole, or this event of it.
+struct Unhandled {
+    failure: Failure,
+    message: Option<Message>,
 }
 
 impl Worker {
@@ -115,11 +122,11 @@ impl Worker {
         let body = delivery.body().unwrap_or_default();
         let handled = tokio::select! {
             handled = self.handle(body, stop) => handled,
-            () = self.heartbeat(&delivery) => return,
+            never = self.heartbeat(&delivery) => match never {},
         };
         let settled = match handled {
             Ok(()) => self.acknowledge(&delivery).await,
-            Err(failure) => self.set_aside(&delivery, body, failure, stop).await,
+            Err(unhandled) => self.set_aside(&delivery, body, unhandled, stop).await,
         };
         if let Err(error) = settled {
             // The message reappears when its visibility ends, and every handler survives that.
@@ -127,19 +134,23 @@ impl Worker {
         }
     }
 
-    async fn handle(&self, body: &str, stop: &CancellationToken) -> Result<(), Failure> {
-        if let Some(result) = self.handler.handle_raw(body.as_bytes(), stop).await {
-            return result;
-        }
-        let messages = intake::parse(body.as_bytes()).map_err(|error| Failure::give_up("unreadable", error))?;
+    async fn handle(&self, body: &str, stop: &CancellationToken) -> Result<(), Unhandled> {
+        let messages = self.handler.read(body.as_bytes()).map_err(|error| Unhandled {
+            failure: Failure::give_up("unreadable", error),
+            message: None,
+        })?;
         for message in messages {
-            handle_one(self.function, self.handler.as_ref(), &message, stop).await?;
+            if let Err(failure) = handle_one(self.function, self.handler.as_ref(), &message, stop).await {
+                let message = Some(message);
+                return Err(Unhandled { failure, message });
+            }
         }
         Ok(())
     }
 
-    /// Keeps the message ours while it is worked on; returns only when it no longer is.
-    async fn heartbeat(&self, delivery: &Delivery) {
+    /// Keeps the message ours while it is worked on. Should that fail, somebody else may get it too, and the ledger keeps
+    /// them apart.
+    async fn heartbeat(&self, delivery: &Delivery) -> Infallible {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
             if let Err(error) = self.reappear_after(delivery, VISIBILITY).await {
@@ -152,9 +163,10 @@ impl Worker {
         &self,
         delivery: &Delivery,
         body: &str,
-        failure: Failure,
+        unhandled: Unhandled,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
+        let Unhandled { failure, message } = unhandled;
         match failure {
             Failure::Retry { .. } if stop.is_cancelled() => self.reappear_after(delivery, Duration::ZERO).await,
             // Somebody chose the time: nothing is wrong.
@@ -178,9 +190,6 @@ impl Worker {
             Failure::GiveUp { code, reason } => {
                 let why = format!("{reason:#}");
                 tracing::error!(function = %self.function, code, reason = why, "an event is given up");
-                let message = intake::parse(body.as_bytes())
-                    .ok()
-                    .and_then(|all| all.into_iter().next());
                 self.context
                     .give_up(self.function, body, message.as_ref(), code, &why)
                     .await?;

@@ -1,15 +1,16 @@
 //! What surrounds every router of ours: tracing, metrics, limits, and errors that are problems too.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use toktik_events::TraceParent;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::{Any, CorsLayer};
 use tracing::Instrument;
 
 use crate::http::{AddressBook, Gate, Problem};
@@ -17,6 +18,8 @@ use crate::trace;
 
 /// No request of the API needs more.
 const BODY_LIMIT: usize = 256 * 1024;
+/// How long a browser need not ask again what other pages may do.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
 /// The router as a host serves it.
 pub fn around(api: Router, gate: Gate, book: AddressBook) -> Router {
@@ -26,6 +29,35 @@ pub fn around(api: Router, gate: Gate, book: AddressBook) -> Router {
         .layer(Extension(gate))
         .layer(Extension(book))
         .layer(CompressionLayer::new())
+        .layer(cross_origin())
+}
+
+/// Any page may use the API and play clips, with a bearer token or as a stranger. Cookies are not for them: without
+/// `Access-Control-Allow-Credentials` a browser neither sends them nor shows the answer.
+fn cross_origin() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::RANGE,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("traceparent"),
+        ])
+        .expose_headers([
+            header::RETRY_AFTER,
+            header::LOCATION,
+            HeaderName::from_static("traceparent"),
+        ])
+        .max_age(PREFLIGHT_AGE)
 }
 
 pub async fn not_found() -> Problem {

@@ -2,6 +2,7 @@
 
 mod address;
 mod caller;
+mod field;
 mod idempotency;
 mod input;
 pub mod layers;
@@ -10,6 +11,7 @@ mod problem;
 
 pub use address::{AddressBook, ClientAddress, ServiceAddress, StoreAddress};
 pub use caller::{ACCESS_COOKIE, Caller, Gate, Viewer, cookie, require_same_origin};
+pub use field::Field;
 pub use idempotency::{fingerprint, idempotency_key};
 pub use input::{Check, Input, Parameters, PathId, PathName};
 pub use page::{Page, PageQuery};

@@ -93,12 +93,24 @@ impl Janitor {
         match video.status {
             Status::Uploading => self.expire_upload(video).await,
             Status::Processing | Status::Playable => self.ask_again(video).await,
-            Status::Ready => self.drop_original(video).await,
+            Status::Ready => self.tidy(video).await,
             Status::Rejected => self.refuse_again(video).await,
-            // Its original stays: the owner may retry.
-            Status::Failed => Ok(self.context.catalog.close_work(video.id).await?),
+            Status::Failed => {
+                // Its original stays: the owner may retry.
+                self.context.objects.delete_prefix(&keys::media_of(video.id)).await?;
+                self.close(video).await
+            }
             Status::Deleted => self.bury(video).await,
         }
+    }
+
+    /// Nothing is left to do for the clip once nobody works for it any more: then the sweep just made was the last.
+    async fn close(&self, video: &Video) -> anyhow::Result<()> {
+        let catalog = &self.context.catalog;
+        if catalog.is_quiet(video.id, self.context.clock.now()).await? {
+            catalog.close_work(video.id).await?;
+        }
+        Ok(())
     }
 
     async fn expire_upload(&self, video: &Video) -> anyhow::Result<()> {
@@ -129,7 +141,7 @@ impl Janitor {
     async fn refuse_again(&self, video: &Video) -> anyhow::Result<()> {
         match video.rejection() {
             Some(rejection) => self.announce_refusal(video, rejection).await,
-            None => self.context.clear_refused(video).await,
+            None => self.close(video).await,
         }
     }
 
@@ -140,7 +152,8 @@ impl Janitor {
             rejection,
         }))
         .await?;
-        self.context.clear_refused(video).await
+        self.context.drop_objects(video).await?;
+        self.close(video).await
     }
 
     async fn begin(&self, video: &Video, etag: &str) -> anyhow::Result<()> {
@@ -206,19 +219,29 @@ impl Janitor {
         Message::new(Function::Janitor, self.context.clock.now(), payload)
     }
 
-    async fn drop_original(&self, video: &Video) -> anyhow::Result<()> {
-        match self.keep {
-            Keep::UntilReady => self.context.drop_upload(video).await?,
-            Keep::Forever => {}
+    /// Removes what lost attempts and earlier generations left behind, and the original when its time is over.
+    async fn tidy(&self, video: &Video) -> anyhow::Result<()> {
+        let item = self.context.catalog.manifest(video.id, video.generation).await?;
+        let Some(manifest) = item.map(|item| item.manifest) else {
+            return Ok(());
+        };
+        let objects = &self.context.objects;
+        let mut lost = objects.list(&keys::media_of(video.id)).await?;
+        lost.retain(|key| !manifest.names(key));
+        objects.delete(&lost).await?;
+        let keeps = match self.keep {
+            Keep::UntilReady => false,
+            Keep::Forever => return self.close(video).await,
             Keep::Days(days) => {
                 let ready = video.published_at.unwrap_or(video.created_at);
-                if self.context.clock.now() < ready + Duration::days(days.into()) {
-                    return Ok(());
-                }
-                self.context.drop_upload(video).await?;
+                self.context.clock.now() < ready + Duration::days(days.into())
             }
+        };
+        if keeps {
+            return Ok(());
         }
-        Ok(self.context.catalog.close_work(video.id).await?)
+        self.context.drop_upload(video).await?;
+        self.close(video).await
     }
 
     /// Removes everything now, and once more when nothing can arrive any longer.

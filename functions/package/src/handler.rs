@@ -153,13 +153,10 @@ impl Handler {
     async fn ready(&self, video: &Video) -> Result<(), Failure> {
         self.publish(video, Payload::Ready).await?;
         sweep::losers(&self.context, video).await?;
-        match self.keep {
-            Keep::UntilReady => self.context.drop_upload(video).await?,
-            Keep::Forever => {}
-            // The janitor sees to it when the time comes.
-            Keep::Days(_) => return Ok(()),
+        if self.keep == Keep::UntilReady {
+            self.context.drop_upload(video).await?;
         }
-        Ok(self.context.catalog.close_work(video.id).await?)
+        Ok(())
     }
 
     async fn publish(&self, video: &Video, payload: fn(Clip) -> Payload) -> Result<(), Failure> {

@@ -51,15 +51,11 @@ impl Handler {
             return Ok(());
         };
         let video = self.context.catalog.video(id).await?;
-        let Some(video) = video.filter(|video| expects(video, &object.key)) else {
+        let Some(video) = video.filter(|video| expects(video, object)) else {
             return self.remove(&object.key).await;
         };
         if video.status == Status::Ready {
             // Told again of what was accepted, or bytes that came after it: the janitor knows what is to be kept.
-            return Ok(self.context.catalog.reopen_work(id).await?);
-        }
-        if video.status == Status::Ready {
-            // Whether it stays is the janitor's to say: it knows how long originals are kept.
             return Ok(self.context.catalog.reopen_work(id).await?);
         }
         let trace = video.trace.unwrap_or_else(toktik_events::TraceParent::root).child();
@@ -196,7 +192,7 @@ impl Handler {
             rejection: rejection.clone(),
         });
         self.publish(payload).await?;
-        self.context.clear_refused(video).await?;
+        self.context.drop_objects(video).await?;
         Ok(())
     }
 
@@ -207,7 +203,15 @@ impl Handler {
 }
 
 /// Whether this object is the upload that the clip waits for, or the one it was made from.
-fn expects(video: &Video, key: &str) -> bool {
-    let wanted = !matches!(video.status, Status::Rejected | Status::Deleted);
-    wanted && video.upload.key == key
+fn expects(video: &Video, object: &ObjectCreated) -> bool {
+    if video.upload.key != object.key {
+        return false;
+    }
+    let pinned = video.source_etag.as_deref().zip(object.etag.as_deref());
+    let same_bytes = pinned.is_none_or(|(pinned, arrived)| pinned == arrived);
+    match video.status {
+        Status::Uploading => true,
+        Status::Processing | Status::Playable | Status::Ready | Status::Failed => same_bytes,
+        Status::Rejected | Status::Deleted => false,
+    }
 }

@@ -107,7 +107,7 @@ impl Handler {
             Payload::Rejected(rejected),
         );
         self.context.publisher.publish(&message).await?;
-        self.context.clear_refused(video).await?;
+        self.context.drop_objects(video).await?;
         Ok(())
     }
 }

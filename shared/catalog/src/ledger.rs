@@ -11,7 +11,7 @@ use toktik_media::plan::Plan;
 
 use crate::Catalog;
 use crate::feed;
-use crate::table::{Error, Key, Write};
+use crate::table::{Error, Key, Query, Write};
 use crate::videos::{Status, Trouble, Video, done_unless_condition, meta, open_work, partition};
 
 /// How long a run may be silent before somebody else takes over.
@@ -321,6 +321,12 @@ impl Catalog {
             .set("requested_at", &now)?
             .if_equal("attempts", &item.attempts)?;
         done_unless_condition(self.table.write(vec![update]).await).map(|_| ())
+    }
+
+    /// Whether nobody is at any step of the clip, in whichever generation, so that nothing more will be written for it.
+    pub async fn is_quiet(&self, id: VideoId, now: DateTime<Utc>) -> Result<bool, Error> {
+        let steps: Vec<StepItem> = self.table.query_all(Query::partition(partition(id)).prefix("STEP#")).await?;
+        Ok(!steps.iter().any(|item| item.state == State::Running && item.is_leased(now)))
     }
 
     /// Ends every lease of a clip: for the one program that runs all steps itself and has just started.

@@ -144,6 +144,23 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// Whether an object is part of what the clip is made of; every other one is a lost attempt's.
+    pub fn names(&self, key: &str) -> bool {
+        let renditions = self.variants.iter().map(|variant| &variant.rendition);
+        let renditions = renditions.chain(self.sounds.iter().map(|sound| &sound.rendition));
+        let in_part = renditions.flat_map(|rendition| &rendition.parts).any(|part| key.starts_with(&part.prefix));
+        in_part || self.objects().any(|object| object.key == key)
+    }
+
+    fn objects(&self) -> impl Iterator<Item = &Object> {
+        let poster = self.poster.iter().flat_map(|poster| [&poster.jpeg, &poster.webp]);
+        let sprite = self.storyboard.iter().map(|storyboard| &storyboard.sprite);
+        let files = [&self.preview, &self.mp3, &self.download].into_iter().flatten();
+        poster.chain(sprite).chain(files)
+    }
+}
+
 impl Variant {
     pub fn new(plan: &Plan, rung: &Rung, rendition: Rendition) -> Self {
         Self {

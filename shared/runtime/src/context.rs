@@ -105,11 +105,11 @@ impl Context {
         Ok((video.ok_or_else(lost)?, plan.ok_or_else(lost)?))
     }
 
-    /// Removes what was uploaded and made for a clip that was refused: nobody will ask for it again.
-    pub async fn clear_refused(&self, video: &Video) -> anyhow::Result<()> {
+    /// Removes what was uploaded and made for a clip that nobody will ask for again. Steps that do not know yet may
+    /// still write; the janitor comes back when they are done.
+    pub async fn drop_objects(&self, video: &Video) -> anyhow::Result<()> {
         self.drop_upload(video).await?;
         self.objects.delete_prefix(&keys::media_of(video.id)).await?;
-        self.catalog.close_work(video.id).await?;
         Ok(())
     }
 

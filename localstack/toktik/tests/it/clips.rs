@@ -21,6 +21,22 @@ pub(crate) fn clip(directory: &Path, seconds: u32) -> Vec<u8> {
     make(directory, "clip.mp4", &[&inputs[..], &codecs[..]].concat())
 }
 
+/// The least that becomes a clip with everything: one rung, one segment, a beep.
+pub(crate) fn tiny_clip(directory: &Path) -> Vec<u8> {
+    let inputs = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=160x120:rate=10:duration=1",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440:duration=1",
+    ];
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"];
+    make(directory, "tiny.mp4", &[&inputs[..], &codecs[..]].concat())
+}
+
 /// The same without sound.
 pub(crate) fn silent_clip(directory: &Path, seconds: u32) -> Vec<u8> {
     let picture = format!("testsrc2=size=640x360:rate=30:duration={seconds}");

@@ -2,6 +2,7 @@
 //! differences. Time is moved by hand, and events are handled only when the test drains the queues, so that nothing is
 //! waited for.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +14,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use toktik::up::{Assembly, Settings};
+use toktik_catalog::ledger::Progress;
+use toktik_catalog::videos::{Status, Video};
 use toktik_cloud::Cloud;
 use toktik_events::{Function, Message, Payload};
+use toktik_media::manifest::Manifest;
 use toktik_runtime::worker::Worker;
 use toktik_runtime::{Clock, Context, server};
 
@@ -183,7 +187,7 @@ impl House {
         self.context.objects.list("").await.unwrap()
     }
 
-    /// Everything in the table, as text.
+    /// Everything in the table, as text that is the same while nothing changes.
     pub(crate) async fn stored(&self) -> String {
         let scanned = self
             .cloud
@@ -193,7 +197,15 @@ impl House {
             .send()
             .await
             .unwrap();
-        format!("{:?}", scanned.items())
+        let mut items: Vec<_> = scanned.items().iter().map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>())).collect();
+        items.sort();
+        items.join("\n")
+    }
+
+    /// The bytes of an object.
+    pub(crate) async fn object(&self, key: &str) -> Vec<u8> {
+        let request = self.cloud.s3_client().get_object().bucket(self.context.objects.bucket()).key(key);
+        request.send().await.unwrap().body.collect().await.unwrap().to_vec()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -236,12 +248,21 @@ impl House {
             .await
             .expect(StatusCode::CREATED)["user"]["id"]
             .take();
-        let login = json!({"username": name, "password": PASSWORD});
-        let token = self.post("/auth/login", None, login).await.expect(StatusCode::OK)["access_token"].take();
-        User {
+        let user = User {
             id: id.as_str().unwrap().to_owned(),
             name: name.to_owned(),
+            token: String::new(),
+        };
+        self.again(&user).await
+    }
+
+    /// Signs somebody in again: tokens last for 15 minutes.
+    pub(crate) async fn again(&self, user: &User) -> User {
+        let login = json!({"username": user.name, "password": PASSWORD});
+        let token = self.post("/auth/login", None, login).await.expect(StatusCode::OK)["access_token"].take();
+        User {
             token: token.as_str().unwrap().to_owned(),
+            ..user.clone()
         }
     }
 
@@ -262,6 +283,31 @@ impl House {
             .await;
         done.expect(StatusCode::ACCEPTED);
         id
+    }
+
+    /// A clip that counts as ready though nothing was made of it: enough for lists, likes and rights. The fields are
+    /// those of a new clip that are to differ.
+    pub(crate) async fn listed(&self, user: &User, fields: Value) -> String {
+        let mut body = json!({"title": "A clip", "filename": "clip.mp4", "size": 1, "content_type": "video/mp4"});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let created = self.post("/videos", Some(user), body).await.expect(StatusCode::CREATED);
+        let id = created["video"]["id"].as_str().unwrap().to_owned();
+        let catalog = &self.context.catalog;
+        let video = self.kept(&id).await;
+        assert!(catalog.begin_processing(&video, "etag", None, self.now()).await.unwrap());
+        let progress = Progress {
+            manifest: Manifest::default(),
+            status: Status::Ready,
+            warnings: Vec::new(),
+        };
+        let video = self.kept(&id).await;
+        assert!(catalog.advance(&video, 0, &progress, None, self.now()).await.unwrap());
+        id
+    }
+
+    /// The clip as the table has it.
+    pub(crate) async fn kept(&self, id: &str) -> Video {
+        self.context.catalog.video(id.parse().unwrap()).await.unwrap().unwrap()
     }
 
     /// Uploads a clip and processes it to the end.

@@ -83,7 +83,7 @@ impl Janitor {
 
     async fn look_after(&self, id: VideoId) -> anyhow::Result<()> {
         let Some(video) = self.context.catalog.video(id).await? else {
-            return Ok(self.context.catalog.close_work(id).await?);
+            return Ok(self.context.catalog.forget_work(id).await?);
         };
         let trace = video.trace.unwrap_or_else(toktik_events::TraceParent::root).child();
         trace::scope(trace, self.look_at(&video)).await
@@ -108,7 +108,7 @@ impl Janitor {
     async fn close(&self, video: &Video) -> anyhow::Result<()> {
         let catalog = &self.context.catalog;
         if catalog.is_quiet(video.id, self.context.clock.now()).await? {
-            catalog.close_work(video.id).await?;
+            catalog.close_work(video).await?;
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Janitor {
             RejectionCode::UploadExpired,
             "The upload was never finished. Start it again to post this clip.",
         );
-        if self.context.catalog.reject(video, &rejection).await? {
+        if self.context.catalog.expire(video, &rejection).await? {
             self.announce_refusal(video, rejection).await?;
         }
         Ok(())
@@ -253,7 +253,7 @@ impl Janitor {
         self.context.catalog.bury(video, deleted + TOMBSTONE).await?;
         let quiet_from = video.upload_until.max(deleted) + LAST_SWEEP;
         if now >= quiet_from {
-            self.context.catalog.close_work(video.id).await?;
+            self.context.catalog.close_work(video).await?;
         }
         Ok(())
     }

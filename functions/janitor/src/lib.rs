@@ -5,7 +5,7 @@
 //! removes what belongs to deleted and refused clips, drops originals whose time is over, publishes events that stayed
 //! behind, and ranks the popular clips.
 //!
-//! Emits whatever was owed. Repeating a round changes nothing.
+//! Emits whatever was owed, and `toktik.video.rejected.v1` for uploads that never came. Repeating a round changes nothing.
 
 mod handler;
 mod rank;

@@ -3,7 +3,8 @@
 //! Started by requests. The bytes go from the client straight to the object store, by URLs that bind their exact length
 //! and type; large ones in parts that are signed on demand, so that an upload can go on after an interruption.
 //!
-//! Emits `toktik.video.uploaded.v1`, and `toktik.video.deleted.v1` for an upload that is called off. Never sees a byte of a clip, and never waits for one.
+//! Emits `toktik.video.uploaded.v1`, and `toktik.video.deleted.v1` for an upload that is called off. Never sees a byte of
+//! a clip, and never waits for one.
 
 mod create;
 mod finish;

@@ -210,10 +210,14 @@ fn tag(tag: Option<&str>) -> Result<Option<String>, Problem> {
     parsed.map_err(|error| Problem::invalid_field("tag", "invalid", error.to_string()))
 }
 
+/// Characters of `2026-11-20T22:19:46.764954Z`.
+const MOMENT: usize = 27;
+
 /// A cursor of the lists that are sorted by time: a moment and an id.
 pub(crate) fn position(cursor: &str) -> Result<String, Problem> {
-    let (moment, id) = cursor.split_once('#').unwrap_or_default();
-    let valid = chrono::DateTime::parse_from_rfc3339(moment).is_ok() && id.parse::<VideoId>().is_ok();
+    let (moment, id) = cursor.split_once('_').unwrap_or_default();
+    let valid =
+        moment.len() == MOMENT && chrono::DateTime::parse_from_rfc3339(moment).is_ok() && id.parse::<VideoId>().is_ok();
     if valid {
         Ok(cursor.to_owned())
     } else {

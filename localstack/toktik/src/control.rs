@@ -33,7 +33,7 @@ pub struct Settings {
     pub janitor: toktik_janitor::Settings,
 }
 
-pub fn main(settings: Settings) -> anyhow::Result<()> {
+pub fn main(settings: &Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
         if let Ok(stream) = UnixStream::connect(settings.data_dir.join(SOCKET)).await {

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Run { function, arguments } => run::main(&function, arguments),
         Command::Cloud(settings) => report(cloud::main(settings)),
         Command::Doctor(settings) => doctor::main(&settings),
-        Command::Janitor(settings) => report(control::main(settings)),
+        Command::Janitor(settings) => report(control::main(&settings)),
     }
 }
 

@@ -56,11 +56,7 @@ pub(crate) fn relist(video: &Video) -> Result<Vec<Write>, Error> {
         position: moment(at, video.id),
         tags: video.tags.as_slice().to_vec(),
     };
-    let day = Day { day: day_of(at) };
-    Ok(vec![
-        Write::put(entry_key(video.id, at), &entry)?,
-        Write::put(Key::new("FEED", &day.day), &day)?,
-    ])
+    Ok(vec![Write::put(entry_key(video.id, at), &entry)?])
 }
 
 pub(crate) fn withdraw(video: &Video) -> Vec<Write> {
@@ -69,6 +65,18 @@ pub(crate) fn withdraw(video: &Video) -> Vec<Write> {
 }
 
 impl Catalog {
+    /// Has the feed look into this clip's day. Goes before the transaction that lists the clip and is no part of it: all
+    /// clips of a day would wait for one another there.
+    pub(crate) async fn open_day(&self, video: &Video) -> Result<(), Error> {
+        let Some(at) = video.published_at else {
+            return Ok(());
+        };
+        let day = Day { day: day_of(at) };
+        self.table
+            .write(vec![Write::put(Key::new("FEED", &day.day), &day)?])
+            .await
+    }
+
     /// Public clips, latest first, behind `after`; fewer than `limit` only at the end of the list.
     pub async fn latest(&self, after: Option<&str>, tag: Option<&str>, limit: usize) -> Result<Vec<Entry>, Error> {
         let mut days = Query::partition("FEED").backward();
@@ -133,14 +141,17 @@ impl Catalog {
         Ok(self.table.query(query).await?.0)
     }
 
-    /// Replaces the ranking.
+    /// Replaces the ranking; what stays where it was is not written.
     pub async fn rank(&self, best_first: &[VideoId]) -> Result<(), Error> {
+        let before: Vec<Ranked> = self.table.query_all(Query::partition("POPULAR")).await?;
         for (index, id) in best_first.iter().enumerate() {
+            if before.get(index).is_some_and(|ranked| ranked.video_id == *id) {
+                continue;
+            }
             let put = Write::put(Key::new("POPULAR", rank(index)), &Ranked { video_id: *id })?;
             self.table.write(vec![put]).await?;
         }
-        let stale: Vec<Ranked> = self.popular(best_first.len(), 1000).await?;
-        for index in best_first.len()..best_first.len() + stale.len() {
+        for index in best_first.len()..before.len() {
             self.table.delete(&Key::new("POPULAR", rank(index))).await?;
         }
         Ok(())

@@ -292,6 +292,9 @@ impl Catalog {
         }
         let mut writes = vec![update, put];
         writes.extend(feed::relist(&after)?);
+        if video.published_at.is_none() {
+            self.open_day(&after).await?;
+        }
         if let Some(lease) = done {
             writes.push(finished(lease, &serde_json::Value::Null)?);
         }
@@ -325,8 +328,13 @@ impl Catalog {
 
     /// Whether nobody is at any step of the clip, in whichever generation, so that nothing more will be written for it.
     pub async fn is_quiet(&self, id: VideoId, now: DateTime<Utc>) -> Result<bool, Error> {
-        let steps: Vec<StepItem> = self.table.query_all(Query::partition(partition(id)).prefix("STEP#")).await?;
-        Ok(!steps.iter().any(|item| item.state == State::Running && item.is_leased(now)))
+        let steps: Vec<StepItem> = self
+            .table
+            .query_all(Query::partition(partition(id)).prefix("STEP#"))
+            .await?;
+        Ok(!steps
+            .iter()
+            .any(|item| item.state == State::Running && item.is_leased(now)))
     }
 
     /// Ends every lease of a clip: for the one program that runs all steps itself and has just started.

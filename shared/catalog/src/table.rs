@@ -80,7 +80,13 @@ impl Table {
     pub(crate) async fn get_many<T: DeserializeOwned>(&self, keys: &[Key]) -> Result<Vec<T>, Error> {
         let mut found: HashMap<(String, String), Item> = HashMap::new();
         let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
-        while !wanted.is_empty() {
+        for attempt in 0.. {
+            if wanted.is_empty() {
+                break;
+            }
+            if attempt > 0 {
+                tokio::time::sleep(backoff(attempt)).await;
+            }
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))
                 .consistent_read(true)
@@ -127,14 +133,13 @@ impl Table {
         } else {
             request.consistent_read(true)
         };
-        let (condition, low, high) = query.range(sk);
         request = request
-            .key_condition_expression(condition)
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :low AND :high")
             .expression_attribute_names("#pk", pk)
             .expression_attribute_names("#sk", sk)
             .expression_attribute_values(":pk", AttributeValue::S(query.pk.clone()))
-            .expression_attribute_values(":low", AttributeValue::S(low))
-            .expression_attribute_values(":high", AttributeValue::S(high))
+            .expression_attribute_values(":low", AttributeValue::S(query.low.clone()))
+            .expression_attribute_values(":high", AttributeValue::S(query.high.clone()))
             .set_limit(query.limit.and_then(|limit| i32::try_from(limit).ok()));
         let output = request.send().await.context("querying a partition")?;
         let more = output.last_evaluated_key.is_some();
@@ -171,12 +176,50 @@ impl Table {
     }
 
     async fn try_write(&self, writes: &[Write]) -> Result<(), Failed> {
+        if let [only] = writes {
+            return self.write_one(only).await;
+        }
         let items: anyhow::Result<Vec<_>> = writes.iter().map(|write| write.item(&self.name)).collect();
         let items = items.map_err(|error| Failed::Other(error.into()))?;
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Alone, a write needs no transaction, which costs twice as much and which not every store has.
+    async fn write_one(&self, write: &Write) -> Result<(), Failed> {
+        let (table, condition) = (self.name.as_str(), write.condition_expression());
+        let (names, values) = (non_empty(write.names.clone()), non_empty(write.values.clone()));
+        let key = Some(write.key.attributes());
+        match &write.kind {
+            Kind::Put(item) => {
+                let request = self.client.put_item().table_name(table).set_item(Some(item.clone()));
+                let request = request
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names);
+                let request = request.set_expression_attribute_values(values);
+                request.send().await.map(drop).map_err(failed_alone)
+            }
+            Kind::Update => {
+                let request = self.client.update_item().table_name(table).set_key(key);
+                let request = request.update_expression(write.update_expression());
+                let request = request
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names);
+                let request = request.set_expression_attribute_values(values);
+                request.send().await.map(drop).map_err(failed_alone)
+            }
+            Kind::Delete => {
+                let request = self.client.delete_item().table_name(table).set_key(key);
+                let request = request
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names);
+                let request = request.set_expression_attribute_values(values);
+                request.send().await.map(drop).map_err(failed_alone)
+            }
+            Kind::Check => Err(Failed::Other(Error::Store(anyhow!("a check alone writes nothing")))),
         }
     }
 
@@ -216,6 +259,17 @@ enum Failed {
     Other(Error),
 }
 
+fn failed_alone<E>(error: SdkError<E>) -> Failed
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match error.code() {
+        Some("ConditionalCheckFailedException") => Failed::Other(Error::Condition(0)),
+        Some("TransactionConflictException") => Failed::Conflict,
+        _ => Failed::Other(Error::Store(anyhow::Error::from(error).context("writing an item"))),
+    }
+}
+
 fn failed(error: SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError>) -> Failed {
     use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as Kind;
     let reasons = match error.as_service_error() {
@@ -227,7 +281,12 @@ fn failed(error: SdkError<aws_sdk_dynamodb::operation::transact_write_items::Tra
     if let Some(index) = position("ConditionalCheckFailed") {
         return Failed::Other(Error::Condition(index));
     }
-    if position("TransactionConflict").is_some() {
+    let passing = [
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    ];
+    if passing.iter().any(|code| position(code).is_some()) {
         return Failed::Conflict;
     }
     Failed::Other(Error::Store(anyhow::Error::from(error).context("writing items")))
@@ -316,11 +375,6 @@ impl Query {
     pub(crate) fn up_to(mut self, sk: &str) -> Self {
         sk.clone_into(&mut self.high);
         self
-    }
-
-    fn range(&self, _sk: &str) -> (String, String, String) {
-        let condition = "#pk = :pk AND #sk BETWEEN :low AND :high".to_owned();
-        (condition, self.low.clone(), self.high.clone())
     }
 }
 

@@ -211,7 +211,7 @@ pub(crate) fn open_work(id: VideoId) -> Result<Write, Error> {
 
 /// Sorts by time, then by id.
 pub(crate) fn moment(at: DateTime<Utc>, id: VideoId) -> String {
-    format!("{}#{id}", at.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    format!("{}_{id}", at.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
 }
 
 impl Catalog {
@@ -293,28 +293,45 @@ impl Catalog {
         done_unless_condition(self.table.write(vec![extend]).await).map(|_| ())
     }
 
-    /// Refuses the clip. False when its fate was decided already.
+    /// Refuses a clip whose bytes are there. False when its fate was decided already.
     pub async fn reject(&self, video: &Video, rejection: &Rejection) -> Result<bool, Error> {
-        let update = Write::update(meta(video.id))
-            .set("status", &Status::Rejected)?
-            .set("error", &Trouble::from(rejection.clone()))?
-            .if_equal("generation", &video.generation)?
-            .if_one_of("status", &[Status::Uploading, Status::Processing, Status::Playable])?;
-        let mut writes = vec![update, open_work(video.id)?];
-        writes.extend(feed::withdraw(video));
-        done_unless_condition(self.table.write(writes).await)
+        let trouble = Trouble::from(rejection.clone());
+        let from = [Status::Processing, Status::Playable];
+        self.end(video, Status::Rejected, &trouble, &from).await
+    }
+
+    /// Refuses a clip whose bytes never came. False when they did meanwhile.
+    pub async fn expire(&self, video: &Video, rejection: &Rejection) -> Result<bool, Error> {
+        let trouble = Trouble::from(rejection.clone());
+        self.end(video, Status::Rejected, &trouble, &[Status::Uploading]).await
     }
 
     /// Gives the clip up; also after it could be watched. False when its fate was decided already.
     pub async fn fail(&self, video: &Video, trouble: &Trouble) -> Result<bool, Error> {
-        let update = Write::update(meta(video.id))
-            .set("status", &Status::Failed)?
-            .set("error", trouble)?
-            .if_equal("generation", &video.generation)?
-            .if_one_of("status", &[Status::Processing, Status::Playable])?;
-        let mut writes = vec![update];
-        writes.extend(feed::withdraw(video));
-        done_unless_condition(self.table.write(writes).await)
+        let from = [Status::Processing, Status::Playable];
+        self.end(video, Status::Failed, trouble, &from).await
+    }
+
+    /// What is written rests on what the clip is at this moment: whether it stands in the feed above all.
+    async fn end(&self, video: &Video, status: Status, trouble: &Trouble, from: &[Status]) -> Result<bool, Error> {
+        loop {
+            let now = self.video(video.id).await?;
+            let undecided = |now: &Video| now.generation == video.generation && from.contains(&now.status);
+            let Some(now) = now.filter(undecided) else {
+                return Ok(false);
+            };
+            let update = Write::update(meta(now.id))
+                .set("status", &status)?
+                .set("error", trouble)?
+                .if_equal("generation", &now.generation)?
+                .if_equal("revision", &now.revision)?
+                .if_equal("status", &now.status)?;
+            let mut writes = vec![update, open_work(now.id)?];
+            writes.extend(feed::withdraw(&now));
+            if done_unless_condition(self.table.write(writes).await)? {
+                return Ok(true);
+            }
+        }
     }
 
     /// Starts a failed clip anew. `Condition` when it has not failed.
@@ -345,6 +362,9 @@ impl Catalog {
             .if_equal("status", &video.status)?;
         let mut writes = vec![update, outbox::remember(message)?];
         writes.extend(feed::relist(&after)?);
+        if after.visibility != video.visibility {
+            self.open_day(&after).await?;
+        }
         self.table.write(writes).await?;
         Ok(after)
     }
@@ -390,8 +410,17 @@ impl Catalog {
         Ok(ids)
     }
 
-    /// Nobody has to look after this clip any more.
-    pub async fn close_work(&self, id: VideoId) -> Result<(), Error> {
+    /// Nobody has to look after this clip any more, unless it has changed since.
+    pub async fn close_work(&self, video: &Video) -> Result<(), Error> {
+        let unchanged = Write::check(meta(video.id))
+            .if_equal("status", &video.status)?
+            .if_equal("generation", &video.generation)?;
+        let close = Write::delete(work(video.id));
+        done_unless_condition(self.table.write(vec![unchanged, close]).await).map(|_| ())
+    }
+
+    /// Nothing is left of this clip.
+    pub async fn forget_work(&self, id: VideoId) -> Result<(), Error> {
         self.table.delete(&work(id)).await
     }
 

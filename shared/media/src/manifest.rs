@@ -149,7 +149,9 @@ impl Manifest {
     pub fn names(&self, key: &str) -> bool {
         let renditions = self.variants.iter().map(|variant| &variant.rendition);
         let renditions = renditions.chain(self.sounds.iter().map(|sound| &sound.rendition));
-        let in_part = renditions.flat_map(|rendition| &rendition.parts).any(|part| key.starts_with(&part.prefix));
+        let in_part = renditions
+            .flat_map(|rendition| &rendition.parts)
+            .any(|part| key.starts_with(&part.prefix));
         in_part || self.objects().any(|object| object.key == key)
     }
 

@@ -1,6 +1,7 @@
 //! Multipart uploads, from the server's side: the client sends parts to signed URLs, and that is all it does.
 
 use anyhow::Context;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 use crate::store::{Error, Objects, failed, is_missing};
@@ -55,7 +56,7 @@ impl Objects {
         let request = request.upload_id(upload_id).multipart_upload(upload).if_none_match("*");
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) if is_missing(&error) => Err(Error::Missing(key.to_owned())),
+            Err(error) if is_missing(&error) || is_contested(&error) => Err(Error::Missing(key.to_owned())),
             Err(error) => Err(failed(error, "completing a multipart upload")),
         }
     }
@@ -69,6 +70,14 @@ impl Objects {
             Err(error) => Err(failed(error, "aborting a multipart upload")),
         }
     }
+}
+
+/// Somebody else is completing the same upload right now.
+fn is_contested<E, R>(error: &SdkError<E, R>) -> bool
+where
+    SdkError<E, R>: ProvideErrorMetadata,
+{
+    error.code() == Some("ConditionalRequestConflict")
 }
 
 fn part(part: &aws_sdk_s3::types::Part) -> Option<Part> {

@@ -181,7 +181,7 @@ where
 {
     matches!(
         error.code(),
-        Some("NotFound" | "NoSuchKey" | "NoSuchUpload" | "PreconditionFailed" | "404" | "InvalidPart")
+        Some("NotFound" | "NoSuchKey" | "NoSuchUpload" | "PreconditionFailed" | "404")
     )
 }
 

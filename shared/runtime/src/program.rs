@@ -122,7 +122,7 @@ async fn listen(
     let mut router = server::router(api, &context)?;
     if let Some(handler) = service.events {
         let token = common.events.events_token.clone();
-        router = router.merge(server::events(function, handler, context, token));
+        router = router.merge(server::events(function, handler, context, token, stop.clone()));
     }
     let router = router.fallback(crate::http::layers::not_found);
     let listener = TcpListener::bind(address)

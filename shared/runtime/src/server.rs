@@ -91,12 +91,19 @@ fn description(document: &OpenApi) -> Router {
 }
 
 /// Takes events at `POST /`.
-pub fn events(function: Function, handler: Arc<dyn Handler>, context: Context, token: Option<String>) -> Router {
+pub fn events(
+    function: Function,
+    handler: Arc<dyn Handler>,
+    context: Context,
+    token: Option<String>,
+    stop: CancellationToken,
+) -> Router {
     let intake = Intake {
         function,
         handler,
         context,
         token,
+        stop,
     };
     Router::new().route("/", post(receive)).with_state(Arc::new(intake))
 }
@@ -106,6 +113,8 @@ struct Intake {
     handler: Arc<dyn Handler>,
     context: Context,
     token: Option<String>,
+    /// Fires when the host has to stop: what is under way is given back.
+    stop: CancellationToken,
 }
 
 async fn receive(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -116,11 +125,10 @@ async fn receive(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: By
         Ok(messages) => messages,
         Err(why) => return Problem::malformed(why).into_response(),
     };
-    let stop = CancellationToken::new();
     for message in &messages {
-        let result = worker::handle_one(intake.function, intake.handler.as_ref(), message, &stop).await;
+        let result = worker::handle_one(intake.function, intake.handler.as_ref(), message, &intake.stop).await;
         if let Err(failure) = result {
-            return intake.refuse(failure, &body, message).await;
+            return intake.refuse(failure, message).await;
         }
     }
     StatusCode::NO_CONTENT.into_response()
@@ -136,7 +144,7 @@ impl Intake {
         given.as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    async fn refuse(&self, failure: Failure, body: &[u8], message: &Message) -> Response {
+    async fn refuse(&self, failure: Failure, message: &Message) -> Response {
         match failure {
             Failure::Retry { after, reason } => {
                 tracing::warn!(reason = format!("{reason:#}"), "an event has to come again");
@@ -149,7 +157,8 @@ impl Intake {
             Failure::GiveUp { code, reason } => {
                 let why = format!("{reason:#}");
                 tracing::error!(code, reason = why, "an event is given up");
-                let body = String::from_utf8_lossy(body);
+                // Not the body: in binary mode that is only the data, and a batch holds other events too.
+                let body = message.to_json().unwrap_or_default();
                 let recorded = self
                     .context
                     .give_up(self.function, &body, Some(message), code, &why)

@@ -100,7 +100,7 @@ pub struct Addresses {
     /// beside the API, else the store's own address
     #[arg(long, env = "TOKTIK_PUBLIC_S3_URL")]
     pub public_s3_url: Option<String>,
-    /// Believe the X-Forwarded-For of a proxy in front
+    /// Believe the X-Forwarded-For and X-Forwarded-Proto of a proxy in front
     #[arg(long, env = "TOKTIK_TRUST_PROXY", value_parser = BoolishValueParser::new())]
     pub trust_proxy: bool,
 }

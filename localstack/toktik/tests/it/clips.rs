@@ -33,7 +33,16 @@ pub(crate) fn tiny_clip(directory: &Path) -> Vec<u8> {
         "-i",
         "sine=frequency=440:duration=1",
     ];
-    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"];
+    let codecs = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-pix_fmt",
+        "yuv420p",
+        "-c:a",
+        "aac",
+    ];
     make(directory, "tiny.mp4", &[&inputs[..], &codecs[..]].concat())
 }
 

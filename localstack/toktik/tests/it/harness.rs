@@ -197,14 +197,23 @@ impl House {
             .send()
             .await
             .unwrap();
-        let mut items: Vec<_> = scanned.items().iter().map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>())).collect();
+        let mut items: Vec<_> = scanned
+            .items()
+            .iter()
+            .map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>()))
+            .collect();
         items.sort();
         items.join("\n")
     }
 
     /// The bytes of an object.
     pub(crate) async fn object(&self, key: &str) -> Vec<u8> {
-        let request = self.cloud.s3_client().get_object().bucket(self.context.objects.bucket()).key(key);
+        let request = self
+            .cloud
+            .s3_client()
+            .get_object()
+            .bucket(self.context.objects.bucket())
+            .key(key);
         request.send().await.unwrap().body.collect().await.unwrap().to_vec()
     }
 
@@ -289,12 +298,19 @@ impl House {
     /// those of a new clip that are to differ.
     pub(crate) async fn listed(&self, user: &User, fields: Value) -> String {
         let mut body = json!({"title": "A clip", "filename": "clip.mp4", "size": 1, "content_type": "video/mp4"});
-        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         let created = self.post("/videos", Some(user), body).await.expect(StatusCode::CREATED);
         let id = created["video"]["id"].as_str().unwrap().to_owned();
         let catalog = &self.context.catalog;
         let video = self.kept(&id).await;
-        assert!(catalog.begin_processing(&video, "etag", None, self.now()).await.unwrap());
+        assert!(
+            catalog
+                .begin_processing(&video, "etag", None, self.now())
+                .await
+                .unwrap()
+        );
         let progress = Progress {
             manifest: Manifest::default(),
             status: Status::Ready,

@@ -1,13 +1,20 @@
 //! The integration suite: the whole platform through HTTP, over the embedded cloud.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
+mod api;
 mod auth;
 mod broker;
 mod browser;
 mod clips;
+mod feed;
 mod harness;
 mod media;
+mod multipart;
 mod pipeline;
+mod playback;
 mod processes;
 mod recovery;
 mod refusals;
+mod uploads;
+mod videos;

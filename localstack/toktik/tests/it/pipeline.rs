@@ -42,7 +42,10 @@ async fn attempts(house: &House, id: &str, step: &str, unit: &str) -> u32 {
 async fn begin(house: &House, id: &str) -> Begin {
     let catalog = &house.context.catalog;
     let now = house.now();
-    catalog.begin(id.parse().unwrap(), 1, "transcode", UNIT, now).await.unwrap()
+    catalog
+        .begin(id.parse().unwrap(), 1, "transcode", UNIT, now)
+        .await
+        .unwrap()
 }
 
 async fn lease(house: &House, id: &str) -> Lease {
@@ -107,7 +110,12 @@ async fn events_that_all_come_twice_make_everything_once() {
     let id = house.publish(&user, clip(house.directory(), 2)).await;
     assert_eq!(house.video(&id, None).await["status"], "ready");
     let generation = known(&house, &id).await.generation;
-    let steps = house.context.catalog.steps(id.parse().unwrap(), generation).await.unwrap();
+    let steps = house
+        .context
+        .catalog
+        .steps(id.parse().unwrap(), generation)
+        .await
+        .unwrap();
     assert_eq!(steps.len(), 6, "{steps:?}");
     assert!(steps.iter().all(|step| step.attempts == 1), "{steps:?}");
     assert_eq!(house.messages().await, 0);
@@ -122,7 +130,12 @@ async fn events_before_their_time_do_no_harm() {
         let early = Message::new(Function::Probe, house.now(), payload);
         house.context.publisher.publish(&early).await.unwrap();
     }
-    let backward = [Function::Package, Function::Audio, Function::Thumbnail, Function::Transcode];
+    let backward = [
+        Function::Package,
+        Function::Audio,
+        Function::Thumbnail,
+        Function::Transcode,
+    ];
     drain(&house, &backward).await;
     assert_eq!(house.video(&id, None).await["status"], "processing");
     house.drain().await;
@@ -159,7 +172,11 @@ async fn two_workers_at_the_same_event_do_it_once() {
     let (worker, never) = (house.worker(Function::Transcode), CancellationToken::new());
     let (one, other) = tokio::join!(worker.drain(&never), worker.drain(&never));
     assert_eq!(one.unwrap() + other.unwrap(), 2);
-    assert_eq!(house.messages().await, 1 + 2, "one waits until the other is done; poster and package are asked for");
+    assert_eq!(
+        house.messages().await,
+        1 + 2,
+        "one waits until the other is done; poster and package are asked for"
+    );
 
     house.cloud.release_in_flight().await.unwrap();
     house.drain().await;
@@ -183,19 +200,38 @@ async fn one_trace_leads_from_the_request_to_ready() {
     house.drain().await;
     assert_eq!(house.video(id, None).await["status"], "ready");
 
-    let types = ["unit.requested", "video.accepted", "step.completed", "video.playable", "video.ready"];
+    let types = [
+        "unit.requested",
+        "video.accepted",
+        "step.completed",
+        "video.playable",
+        "video.ready",
+    ];
     for ty in types {
         assert!(!broker.told(&format!("toktik.{ty}.v1")).is_empty(), "{ty}");
     }
-    broker.events().iter().for_each(|event| is_as_the_contract_says(event, id));
+    broker
+        .events()
+        .iter()
+        .for_each(|event| is_as_the_contract_says(event, id));
 }
 
 fn is_as_the_contract_says(event: &Value, id: &str) {
     assert_eq!(event["specversion"], "1.0", "{event}");
     assert_eq!(event["datacontenttype"], "application/json", "{event}");
-    assert_eq!((&event["subject"], &event["data"]["video_id"]), (&json!(id), &json!(id)));
-    assert_eq!(event["traceparent"].as_str().unwrap().split('-').nth(1), Some(TRACE), "{event}");
-    assert!(event["id"].as_str().unwrap().starts_with(&format!("{id}.1.")), "{event}");
+    assert_eq!(
+        (&event["subject"], &event["data"]["video_id"]),
+        (&json!(id), &json!(id))
+    );
+    assert_eq!(
+        event["traceparent"].as_str().unwrap().split('-').nth(1),
+        Some(TRACE),
+        "{event}"
+    );
+    assert!(
+        event["id"].as_str().unwrap().starts_with(&format!("{id}.1.")),
+        "{event}"
+    );
     let route = routes::EVENTS.iter().find(|route| event["type"] == route.ty).unwrap();
     let sources: Vec<String> = route.from.iter().map(|from| format!("/toktik/{from}")).collect();
     assert!(sources.iter().any(|source| event["source"] == *source), "{event}");
@@ -210,7 +246,12 @@ async fn what_nobody_can_read_ends_in_dead_letter() {
     drain(&house, &[Function::Transcode, Function::Package]).await;
 
     let letters = house.waiting(Function::DeadLetter).await;
-    let of = |function: &str| letters.iter().find(|letter| letter["error"]["function"] == function).unwrap();
+    let of = |function: &str| {
+        letters
+            .iter()
+            .find(|letter| letter["error"]["function"] == function)
+            .unwrap()
+    };
     assert_eq!(of("transcode")["event"], "not even JSON");
     assert_eq!(of("package")["event"], unknown);
     assert!(letters.iter().all(|letter| letter["error"]["code"] == "unreadable"));
@@ -236,13 +277,27 @@ async fn a_step_that_gives_up_fails_the_clip() {
     let (house, broker) = brokered(1).await;
     let (user, id, _) = failed(&house).await;
     let video = house.video(&id, Some(&user)).await;
-    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("failed"), &json!("source_missing")));
-    assert!(video["error"]["message"].as_str().unwrap().ends_with("You can try again."));
-    house.get(&format!("/videos/{id}"), None).await.problem(404, "not_found");
+    assert_eq!(
+        (&video["status"], &video["error"]["code"]),
+        (&json!("failed"), &json!("source_missing"))
+    );
+    assert!(
+        video["error"]["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("You can try again.")
+    );
+    house
+        .get(&format!("/videos/{id}"), None)
+        .await
+        .problem(404, "not_found");
 
     let told = broker.told("toktik.video.failed.v1");
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((&told[0]["step"], &told[0]["code"]), (&json!("transcode"), &json!("source_missing")));
+    assert_eq!(
+        (&told[0]["step"], &told[0]["code"]),
+        (&json!("transcode"), &json!("source_missing"))
+    );
     let trace = known(&house, &id).await.trace.unwrap().trace_id();
     let events = broker.events();
     let traced = |event: &Value| event["traceparent"].as_str().is_some_and(|text| text.contains(&trace));
@@ -256,7 +311,12 @@ async fn a_failed_clip_begins_anew_and_forgets_its_past() {
     let (user, id, bytes) = failed(&house).await;
     let past = broker.events();
     let key = known(&house, &id).await.upload.key;
-    house.context.objects.put(&key, bytes.into(), "video/mp4").await.unwrap();
+    house
+        .context
+        .objects
+        .put(&key, bytes.into(), "video/mp4")
+        .await
+        .unwrap();
 
     assert_eq!(retry(&house, &user, &id).await, StatusCode::ACCEPTED);
     assert_eq!(retry(&house, &user, &id).await, StatusCode::CONFLICT);
@@ -292,9 +352,15 @@ async fn a_clip_is_ready_without_its_mp3() {
     house.context.objects.delete(&[key]).await.unwrap();
     house.drain().await;
     let video = house.video(&id, None).await;
-    assert_eq!((&video["status"], &video["warnings"]), (&json!("ready"), &json!(["audio_failed"])));
+    assert_eq!(
+        (&video["status"], &video["warnings"]),
+        (&json!("ready"), &json!(["audio_failed"]))
+    );
     assert!(video["urls"].get("audio").is_none());
-    house.get(&format!("/videos/{id}/audio.mp3"), None).await.problem(404, "not_found");
+    house
+        .get(&format!("/videos/{id}/audio.mp3"), None)
+        .await
+        .problem(404, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,11 +371,16 @@ async fn an_mp3_that_is_given_up_from_outside_is_a_warning_too() {
     drain(&house, &[Function::Probe]).await;
     let asked = Message::new(Function::Probe, house.now(), Payload::Accepted(first(&id)));
     let body = asked.to_json().unwrap();
-    let verdict = house.context.give_up(Function::Audio, &body, Some(&asked), "timed_out", "too slow");
+    let verdict = house
+        .context
+        .give_up(Function::Audio, &body, Some(&asked), "timed_out", "too slow");
     verdict.await.unwrap();
     house.drain().await;
     let video = house.video(&id, None).await;
-    assert_eq!((&video["status"], &video["warnings"]), (&json!("ready"), &json!(["audio_failed"])));
+    assert_eq!(
+        (&video["status"], &video["warnings"]),
+        (&json!("ready"), &json!(["audio_failed"]))
+    );
     assert_eq!(broker.told("toktik.video.failed.v1"), [] as [Value; 0]);
 }
 
@@ -333,7 +404,10 @@ async fn a_step_that_never_comes_to_an_end_fails_the_clip() {
     house.sweep().await;
     let video = known(&house, &id).await;
     let error = video.error.unwrap();
-    assert_eq!((video.status, error.code.as_str()), (Status::Failed, "attempts_exhausted"));
+    assert_eq!(
+        (video.status, error.code.as_str()),
+        (Status::Failed, "attempts_exhausted")
+    );
     assert_eq!(error.step.as_deref(), Some("transcode"));
     assert_eq!(broker.told("toktik.video.failed.v1").len(), 1);
 }
@@ -360,12 +434,23 @@ async fn a_host_that_stops_gives_its_step_back() {
     stopping.cancel();
     let request = house.waiting(Function::Transcode).await[0].clone();
     let message = intake::parse(request.to_string().as_bytes()).unwrap().remove(0);
-    let handled = house.worker(Function::Transcode).handler.handle(&message, &stopping).await;
-    assert!(matches!(handled, Err(toktik_runtime::Failure::Retry { .. })), "{handled:?}");
+    let handled = house
+        .worker(Function::Transcode)
+        .handler
+        .handle(&message, &stopping)
+        .await;
+    assert!(
+        matches!(handled, Err(toktik_runtime::Failure::Retry { .. })),
+        "{handled:?}"
+    );
     // Nobody has to wait for the lease to run out.
     house.drain().await;
     assert_eq!(house.video(&id, None).await["status"], "ready");
-    let item = house.context.catalog.step(id.parse().unwrap(), 1, "transcode", UNIT).await;
+    let item = house
+        .context
+        .catalog
+        .step(id.parse().unwrap(), 1, "transcode", UNIT)
+        .await;
     let item = item.unwrap().unwrap();
     assert_eq!((item.attempts, item.interrupted), (2, 1));
 }
@@ -381,14 +466,22 @@ async fn a_verdict_whose_dead_letter_was_lost_is_found() {
         step: Some("transcode".into()),
     };
     let catalog = &house.context.catalog;
-    assert!(catalog.give_up(id.parse().unwrap(), 1, "transcode", UNIT, &trouble).await.unwrap());
+    assert!(
+        catalog
+            .give_up(id.parse().unwrap(), 1, "transcode", UNIT, &trouble)
+            .await
+            .unwrap()
+    );
     house.drain().await;
     assert_eq!(known(&house, &id).await.status, Status::Processing);
 
     house.advance(STUCK);
     house.sweep().await;
     let video = known(&house, &id).await;
-    assert_eq!((video.status, video.error.unwrap().code.as_str()), (Status::Failed, "timed_out"));
+    assert_eq!(
+        (video.status, video.error.unwrap().code.as_str()),
+        (Status::Failed, "timed_out")
+    );
     assert_eq!(broker.told("toktik.video.failed.v1").len(), 1);
 }
 
@@ -398,7 +491,12 @@ async fn a_lease_keeps_others_away_until_it_runs_out() {
     let (_, id) = probed(&house).await;
     let old = lease(&house, &id).await;
     let left = keys::attempt(old.video_id, 1, "transcode", UNIT, old.attempt) + "00000.m4s";
-    house.context.objects.put(&left, b"half of it".to_vec().into(), "video/iso.segment").await.unwrap();
+    house
+        .context
+        .objects
+        .put(&left, b"half of it".to_vec().into(), "video/iso.segment")
+        .await
+        .unwrap();
     house.drain().await;
     assert!(matches!(begin(&house, &id).await, Begin::Busy));
     assert_eq!(house.messages().await, 1, "the event waits for its turn");
@@ -411,7 +509,10 @@ async fn a_lease_keeps_others_away_until_it_runs_out() {
     house.drain().await;
     assert_eq!(house.video(&id, None).await["status"], "ready");
     is_fenced_off(&house, &old).await;
-    assert!(!house.objects().await.contains(&left), "what the loser made is still there");
+    assert!(
+        !house.objects().await.contains(&left),
+        "what the loser made is still there"
+    );
 }
 
 /// Whoever holds this lease can write nothing any more.
@@ -420,7 +521,11 @@ async fn is_fenced_off(house: &House, lease: &Lease) {
     assert!(!catalog.finish(lease, &json!({"tracks": []})).await.unwrap());
     assert!(!catalog.renew(lease, 0.5, house.now()).await.unwrap());
     catalog.release(lease).await.unwrap();
-    let item = catalog.step(lease.video_id, 1, "transcode", UNIT).await.unwrap().unwrap();
+    let item = catalog
+        .step(lease.video_id, 1, "transcode", UNIT)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((item.state, item.attempts), (toktik_catalog::ledger::State::Done, 2));
 }
 

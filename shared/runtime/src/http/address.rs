@@ -92,10 +92,8 @@ fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
         .or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
     let host = host.filter(|host| is_authority(host));
     let host = host.ok_or_else(|| Problem::malformed("The request has no usable Host header."))?;
-    let scheme = match text(&parts.headers, "x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
+    let forwarded = text(&parts.headers, "x-forwarded-proto").filter(|_| book.addresses.trust_proxy);
+    let scheme = if forwarded == Some("https") { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))
 }
 

@@ -1,0 +1,438 @@
+//! The program itself: started, asked, interrupted and killed. Only here tests look again and again until something is
+//! so, since another process tells nobody when it gets there; never longer than a deadline.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+use toktik_events::Function;
+
+use crate::clips::{make, play, silent_clip};
+use crate::harness::{Answer, PASSWORD, client, program, send, signed};
+
+const SOON: Duration = Duration::from_secs(2);
+/// Building and playing clips on a machine that others use too.
+const PATIENCE: Duration = Duration::from_mins(3);
+const MEGABYTE: u64 = 1 << 20;
+const IDLE: u64 = 80 * MEGABYTE;
+
+/// Looks until there is an answer.
+async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not after {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A program of ours that runs until the test is over.
+struct Running {
+    child: Child,
+    /// What its first line on stderr that has an address says.
+    base: String,
+}
+
+impl Running {
+    /// `words` come before the address in the line that says where it serves.
+    async fn start(command: &mut Command, words: &str) -> Self {
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let base = loop {
+            let Some(line) = lines.next_line().await.unwrap() else {
+                panic!("it ended: {said}");
+            };
+            if let Some((_, rest)) = line.split_once(words) {
+                let rest = rest.trim_start_matches("http://");
+                let address = rest.split([' ', ')']).next().unwrap();
+                break format!("http://{address}");
+            }
+            said += &(line + "\n");
+        };
+        // Nobody reads on, and a full pipe would hold it up.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { child, base }
+    }
+
+    async fn up(data: &Path) -> Self {
+        Self::start(&mut up(data), "Toktik is at ").await
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill").args([name, &self.pid().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Asks it to end, and asserts that it does so at once and without complaint.
+    async fn stop(mut self) {
+        self.signal("-TERM");
+        let ended = tokio::time::timeout(SOON, self.child.wait()).await;
+        let status = ended.expect("it does not end").unwrap();
+        assert_eq!(status.code(), Some(0), "{status}");
+    }
+
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        let mut request = client().request(method, format!("{}{path}", self.base));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        send(request).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None, None).await
+    }
+
+    /// Somebody's access token.
+    async fn token(&self) -> String {
+        let account = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+        let registered = self.call(Method::POST, "/api/v1/auth/register", None, Some(account)).await;
+        registered.expect(StatusCode::CREATED);
+        let login = json!({"username": "ada", "password": PASSWORD});
+        let session = self.call(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
+        session.expect(StatusCode::OK)["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn upload(&self, token: &str, bytes: Vec<u8>) -> String {
+        let body = json!({"title": "A", "filename": "a.mp4", "size": bytes.len(), "content_type": "video/mp4"});
+        let created = self.call(Method::POST, "/api/v1/videos", Some(token), Some(body)).await;
+        let created = created.expect(StatusCode::CREATED);
+        send(signed(&created["upload"], bytes)).await.expect(StatusCode::OK);
+        let id = created["video"]["id"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/videos/{id}/upload/complete");
+        self.call(Method::POST, &path, Some(token), None).await.expect(StatusCode::ACCEPTED);
+        id
+    }
+
+    async fn until_ready(&self, id: &str) -> Value {
+        until("the clip is ready", PATIENCE, async || {
+            let video = self.get(&format!("/api/v1/videos/{id}")).await.expect(StatusCode::OK);
+            assert_ne!(video["status"], "failed", "{video}");
+            (video["status"] == "ready").then_some(video)
+        })
+        .await
+    }
+
+    /// Waits until the picture is being encoded.
+    async fn until_encoding(&self) {
+        until("ffmpeg encodes", PATIENCE, async || {
+            let children = children(self.pid());
+            children.iter().any(|command| command.contains("libx264")).then_some(())
+        })
+        .await;
+    }
+
+    /// Bytes of memory that are really there.
+    fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+/// Our program without any settings from outside.
+fn toktik(arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    let foreign = |name: &str| ["TOKTIK_", "AWS_", "PORT", "K_SINK"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars().filter(|(name, _)| foreign(name)) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+fn up(data: &Path) -> Command {
+    toktik(&["up", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()])
+}
+
+/// A command that ends by itself.
+async fn run(arguments: &[&str]) -> (Output, String) {
+    let mut command = toktik(arguments);
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(PATIENCE, output).await.expect("it does not end").unwrap();
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output, String::from_utf8(text).unwrap())
+}
+
+/// The command lines of a process's children.
+fn children(pid: u32) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let of_parent = |directory: &Path| {
+        let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned();
+        let command = std::fs::read(directory.join("cmdline")).ok()?;
+        (parent == pid.to_string()).then(|| String::from_utf8_lossy(&command).replace('\0', " "))
+    };
+    processes.filter_map(|entry| of_parent(&entry.path())).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A clip that two cores work on for a while.
+fn long_clip(directory: &Path) -> Vec<u8> {
+    let source = "testsrc2=size=1280x720:rate=30:duration=15";
+    let codec = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-pix_fmt", "yuv420p"];
+    make(directory, "long.mp4", &[&["-f", "lavfi", "-i", source][..], &codec].concat())
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_serves_and_ends_when_told_to() {
+    let dir = directory();
+    let data = dir.path().join("data");
+    let first = Running::up(&data).await;
+    assert_eq!(first.get("/healthz").await.status, StatusCode::OK);
+    assert_eq!(mode(&data), 0o700);
+    for name in ["secrets.json", "control.sock"] {
+        assert!(data.join(name).exists(), "{name}");
+    }
+    assert_eq!(mode(&data.join("secrets.json")), 0o600);
+    let token = first.token().await;
+    first.stop().await;
+
+    let second = Running::up(&data).await;
+    let me = second.call(Method::GET, "/api/v1/me", Some(&token), None).await;
+    assert_eq!(me.expect(StatusCode::OK)["username"], "ada");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_says_what_is_in_its_way() {
+    let dir = directory();
+    let data = dir.path().join("data");
+    let running = Running::up(&data).await;
+    let (output, text) = run(&["up", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(data.to_str().unwrap()) && text.contains("another process is using it"), "{text}");
+
+    let taken = running.base.trim_start_matches("http://").replace("localhost", "127.0.0.1");
+    let other = dir.path().join("other");
+    let (output, text) = run(&["up", "--listen", &taken, "--data-dir", other.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("listening on {taken}; is something else there?")), "{text}");
+
+    let missing = ["up", "--listen", "127.0.0.1:0", "--ffmpeg", "/nonexistent/ffmpeg", "--data-dir"];
+    let (output, text) = run(&[&missing[..], &[other.to_str().unwrap()]].concat()).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("`/nonexistent/ffmpeg` was not found; install ffmpeg"), "{text}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_middle_of_encoding_costs_nothing_but_time() {
+    let dir = directory();
+    let data = dir.path().join("data");
+    let first = Running::up(&data).await;
+    let token = first.token().await;
+    let id = first.upload(&token, long_clip(dir.path())).await;
+    first.until_encoding().await;
+    first.kill().await;
+
+    let second = Running::up(&data).await;
+    let video = second.until_ready(&id).await;
+    assert_eq!(video["warnings"], json!([]));
+    let playlist = video["urls"]["playlist"].as_str().unwrap();
+    play(playlist).await;
+    let left: Vec<_> = std::fs::read_dir(data.join("scratch")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_clip_is_not_encoded_to_its_end() {
+    let dir = directory();
+    let running = Running::up(&dir.path().join("data")).await;
+    let token = running.token().await;
+    let id = running.upload(&token, long_clip(dir.path())).await;
+    running.until_encoding().await;
+    let path = format!("/api/v1/videos/{id}");
+    running.call(Method::DELETE, &path, Some(&token), None).await.expect(StatusCode::NO_CONTENT);
+    until("no child is left", SOON, async || children(running.pid()).is_empty().then_some(())).await;
+    running.get("/healthz").await.expect_ok();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_ends_at_once_while_it_encodes_and_goes_on_later() {
+    let dir = directory();
+    let data = dir.path().join("data");
+    let first = Running::up(&data).await;
+    let token = first.token().await;
+    let id = first.upload(&token, long_clip(dir.path())).await;
+    first.until_encoding().await;
+    first.stop().await;
+
+    let second = Running::up(&data).await;
+    second.until_encoding().await;
+    let path = format!("/api/v1/videos/{id}");
+    second.call(Method::DELETE, &path, Some(&token), None).await.expect(StatusCode::NO_CONTENT);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_up_is_small() {
+    let dir = directory();
+    let running = Running::up(&dir.path().join("data")).await;
+    let fresh = running.resident();
+    assert!(fresh < IDLE, "{} MiB after the start", fresh / MEGABYTE);
+    let token = running.token().await;
+    let id = running.upload(&token, silent_clip(dir.path(), 2)).await;
+    running.until_ready(&id).await;
+    until("it gives memory back", PATIENCE, async || (running.resident() < IDLE).then_some(())).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_janitor_can_be_called() {
+    let dir = directory();
+    let data = dir.path().join("data");
+    let once = ["janitor", "--once", "--data-dir", data.to_str().unwrap()];
+    let (output, text) = run(&once).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("no `toktik up` is running on"), "{text}");
+
+    let running = Running::up(&data).await;
+    let (output, text) = run(&once).await;
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text, "");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_nothing_wrong_here() {
+    let dir = directory();
+    let (output, text) = run(&["doctor", "--data-dir", dir.path().to_str().unwrap()]).await;
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("seccomp") && text.contains("Landlock"), "{text}");
+    assert!(!text.contains("wrong "), "{text}");
+
+    let (output, text) = run(&["doctor", "--ffmpeg", "/nonexistent/ffmpeg"]).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("wrong    /nonexistent/ffmpeg"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_function_lists_its_settings() {
+    for function in Function::ALL {
+        let (output, text) = run(&["run", function.name(), "--help"]).await;
+        assert!(output.status.success(), "{function}: {text}");
+        for setting in ["TOKTIK_LISTEN", "TOKTIK_BUCKET", "TOKTIK_TABLE", "TOKTIK_LOG", "[default: "] {
+            assert!(text.contains(setting), "{function} does not list {setting}: {text}");
+        }
+    }
+    let (output, text) = run(&["run", "nonsense"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("nonsense") && text.contains("probe"), "{text}");
+}
+
+/// The embedded cloud alone, with everything in it that functions need, and what they need to find it.
+async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
+    let mut command = toktik(&["cloud", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]);
+    command.env("TOKTIK_CLOUD_ACCESS_KEY_ID", "test").env("TOKTIK_CLOUD_SECRET_ACCESS_KEY", "test-secret");
+    let cloud = Running::start(&mut command, "The embedded cloud is at ").await;
+    let environment = vec![
+        ("AWS_ENDPOINT_URL", cloud.base.clone()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test-secret".to_owned()),
+        ("TOKTIK_TOKEN_SECRET", "0123456789abcdef0123456789abcdef".to_owned()),
+    ];
+    (cloud, environment)
+}
+
+/// Clients of a cloud at this address, as the SDKs make them elsewhere.
+fn clients(base: &str) -> toktik_runtime::context::Clients {
+    let credentials = aws_sdk_s3::config::Credentials::new("test", "test-secret", None, None, "test");
+    let s3 = aws_sdk_s3::Config::builder().force_path_style(true);
+    let s3 = s3.behavior_version_latest().region(aws_sdk_s3::config::Region::new("us-east-1"));
+    let sqs = aws_sdk_sqs::Config::builder().behavior_version_latest();
+    let sqs = sqs.region(aws_sdk_sqs::config::Region::new("us-east-1"));
+    let dynamodb = aws_sdk_dynamodb::Config::builder().behavior_version_latest();
+    let dynamodb = dynamodb.region(aws_sdk_dynamodb::config::Region::new("us-east-1"));
+    toktik_runtime::context::Clients {
+        s3: aws_sdk_s3::Client::from_conf(s3.credentials_provider(credentials.clone()).endpoint_url(base).build()),
+        sqs: aws_sdk_sqs::Client::from_conf(sqs.credentials_provider(credentials.clone()).endpoint_url(base).build()),
+        dynamodb: aws_sdk_dynamodb::Client::from_conf(
+            dynamodb.credentials_provider(credentials).endpoint_url(base).build(),
+        ),
+    }
+}
+
+fn stores() -> toktik_runtime::settings::Stores {
+    toktik_runtime::settings::Stores {
+        bucket: "toktik".to_owned(),
+        table: "toktik".to_owned(),
+        queue_prefix: "toktik-".to_owned(),
+        lease_check: Duration::from_secs(10),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_run_alone_against_the_cloud() {
+    let dir = directory();
+    let (cloud, environment) = cloud(&dir.path().join("data")).await;
+    let clients = clients(&cloud.base);
+    toktik::provision::provision(&clients, &stores()).await.unwrap();
+    let told = |arguments: &[&str]| {
+        let mut command = toktik(arguments);
+        command.envs(environment.clone()).env("TOKTIK_LISTEN", "127.0.0.1:0");
+        command
+    };
+
+    let upload = &mut told(&["run", "upload"]);
+    let upload = Running::start(upload, "address=").await;
+    upload.get("/healthz").await.expect_ok();
+    let announced = upload.call(Method::POST, "/api/v1/videos", None, Some(json!({}))).await;
+    announced.problem(401, "unauthorized");
+
+    let mut probe = told(&["run", "probe"]);
+    let probe = Running::start(&mut probe, "working function=").await;
+    let queue = async |name: &str| clients.sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    let letters = queue("toktik-dead-letter").await;
+    let unreadable = clients.sqs.send_message().queue_url(queue("toktik-probe").await).message_body("?");
+    unreadable.send().await.unwrap();
+    until("probe gives up what it cannot read", PATIENCE, async || {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let request = clients.sqs.get_queue_attributes().queue_url(&letters).attribute_names(name.clone());
+        (request.send().await.unwrap().attributes.unwrap()[&name] == "1").then_some(())
+    })
+    .await;
+
+    probe.stop().await;
+    upload.stop().await;
+    cloud.stop().await;
+}
+
+impl Answer {
+    #[track_caller]
+    fn expect_ok(&self) {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+    }
+}

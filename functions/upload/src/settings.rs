@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use toktik_runtime::settings::seconds;
+use toktik_runtime::settings::signed_lifetime;
 
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
@@ -15,7 +15,7 @@ pub struct Settings {
     #[arg(long, env = "TOKTIK_PART_SIZE", default_value_t = 8 << 20, value_parser = clap::value_parser!(u64).range(5 << 20..))]
     pub part_size: u64,
     /// How long a signed upload URL is good, seconds
-    #[arg(long, env = "TOKTIK_UPLOAD_EXPIRY", default_value = "3600", value_parser = seconds)]
+    #[arg(long, env = "TOKTIK_UPLOAD_EXPIRY", default_value = "3600", value_parser = signed_lifetime)]
     pub upload_expiry: Duration,
 }
 

@@ -10,9 +10,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use toktik_identity::Verifier;
 use toktik_janitor::Sweeper;
-use toktik_runtime::Context;
 use toktik_runtime::context::Clients;
 use toktik_runtime::settings::Common;
+use toktik_runtime::{Context, telemetry};
 
 use crate::up;
 
@@ -34,12 +34,14 @@ pub struct Settings {
 }
 
 pub fn main(settings: &Settings) -> anyhow::Result<()> {
+    telemetry::log(&settings.common.log)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
         if let Ok(stream) = UnixStream::connect(settings.data_dir.join(SOCKET)).await {
             return ask(stream).await;
         }
-        let elsewhere = std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("AWS_"));
+        let elsewhere = ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"];
+        let elsewhere = elsewhere.iter().any(|name| std::env::var_os(name).is_some());
         if !elsewhere {
             let dir = settings.data_dir.display();
             bail!("no `toktik up` is running on {dir}, and no AWS_… variable says where else the stores are");

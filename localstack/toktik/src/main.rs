@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{cloud, control, doctor, memory, run, up};
+use toktik::{cloud, control, doctor, memory, provision, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -31,6 +31,8 @@ enum Command {
     },
     /// Serve the embedded cloud alone: S3, SQS and DynamoDB on one port, signatures checked
     Cloud(cloud::Settings),
+    /// Make bucket, queues and table where the environment says; may be repeated
+    Provision(provision::Settings),
     /// Say what is missing or wrong on this machine
     Doctor(doctor::Settings),
     /// Sweep now: in the running `toktik up`, or where the environment says
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Up(settings) => report(up::main(*settings)),
         Command::Run { function, arguments } => run::main(&function, arguments),
         Command::Cloud(settings) => report(cloud::main(settings)),
+        Command::Provision(settings) => report(provision::main(&settings)),
         Command::Doctor(settings) => doctor::main(&settings),
         Command::Janitor(settings) => report(control::main(&settings)),
     }

@@ -1,11 +1,13 @@
 //! Everything the functions need to find in an account: bucket, queues, table. May be repeated.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_sdk_dynamodb::client::Waiters;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, TimeToLiveSpecification,
+    ScalarAttributeType, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{
@@ -22,6 +24,21 @@ use toktik_runtime::settings::Stores;
 /// So often a message is received before it goes to dead-letter: well above what healthy work needs, since a delivery
 /// that finds the lease taken counts too.
 const MAX_RECEIVES: u32 = 20;
+
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    #[command(flatten)]
+    pub stores: Stores,
+}
+
+pub fn main(settings: &Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    runtime.block_on(async { provision(&Clients::from_environment().await, &settings.stores).await })
+}
+
+/// A table on AWS takes some seconds to be there.
+const TABLE_PATIENCE: Duration = Duration::from_mins(2);
 
 pub async fn provision(clients: &Clients, stores: &Stores) -> anyhow::Result<()> {
     table(&clients.dynamodb, &stores.table)
@@ -61,13 +78,26 @@ async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<
         .send()
         .await;
     match created {
-        Ok(_) => expire_items(client, name).await,
-        Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(_) => {}
+        Err(error) if error.code() == Some("ResourceInUseException") => {}
+        Err(error) => return Err(error.into()),
     }
+    client
+        .wait_until_table_exists()
+        .table_name(name)
+        .wait(TABLE_PATIENCE)
+        .await?;
+    expire_items(client, name).await
 }
 
 async fn expire_items(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<()> {
+    let described = client.describe_time_to_live().table_name(name).send().await?;
+    let status = described
+        .time_to_live_description
+        .and_then(|described| described.time_to_live_status);
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
     let ttl = TimeToLiveSpecification::builder()
         .enabled(true)
         .attribute_name("expires_at")

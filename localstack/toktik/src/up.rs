@@ -139,6 +139,7 @@ impl Assembly {
             s3: cloud.s3_client(),
             sqs: cloud.sqs_client(),
             dynamodb: cloud.dynamodb_client(),
+            credentials_end: toktik_objects::CredentialsEnd::default(),
         };
         provision::provision(&clients, &settings.common.stores).await?;
         let (verify, auth) = keys(settings, &secrets);

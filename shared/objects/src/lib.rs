@@ -3,11 +3,13 @@
 //! One bucket. What people upload lies under `uploads/`, what is made of it under `videos/`; nothing is listed or
 //! readable without a signature.
 
+mod credentials;
 pub mod keys;
 mod multipart;
 mod sign;
 mod store;
 
+pub use credentials::{CredentialsEnd, Watched};
 pub use multipart::Part;
 pub use sign::{SignedRequest, Signer};
 pub use store::{Error, Head, Objects};

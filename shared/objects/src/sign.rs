@@ -6,12 +6,12 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use chrono::{DateTime, Utc};
 
+use crate::credentials::CredentialsEnd;
 use crate::store::{Error, Objects, failed};
 
 /// Seconds in the step to which the signing time of playback URLs is rounded down.
@@ -29,6 +29,7 @@ pub struct SignedRequest {
 pub struct Signer {
     client: Client,
     bucket: String,
+    credentials_end: CredentialsEnd,
 }
 
 impl Objects {
@@ -46,6 +47,7 @@ impl Objects {
         Signer {
             client: Client::from_conf(config.build()),
             bucket: self.bucket.clone(),
+            credentials_end: self.credentials_end.clone(),
         }
     }
 }
@@ -105,32 +107,30 @@ impl Signer {
         ttl: Duration,
     ) -> Result<String, Error> {
         let start = rounded(now, ttl);
-        let valid = self.within_credentials(start, ttl).await?;
+        let url = self.sign_get(key, disposition, start, ttl).await?;
+        // Only now is it sure which credentials signed.
+        match self.credentials_end.get() {
+            Some(end) if SystemTime::from(start) + ttl > end => {
+                let left = end.duration_since(start.into()).unwrap_or_default();
+                self.sign_get(key, disposition, start, left.max(Duration::from_secs(1)))
+                    .await
+            }
+            _ => Ok(url),
+        }
+    }
+
+    async fn sign_get(
+        &self,
+        key: &str,
+        disposition: Option<&str>,
+        start: DateTime<Utc>,
+        valid: Duration,
+    ) -> Result<String, Error> {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let request = request.set_response_content_disposition(disposition.map(str::to_owned));
         let signed = request.presigned(window(start, valid)?).await;
         let signed = signed.map_err(|error| failed(error, "signing a playback URL"))?;
         Ok(signed.uri().to_owned())
-    }
-
-    async fn within_credentials(&self, start: DateTime<Utc>, ttl: Duration) -> Result<Duration, Error> {
-        let Some(end) = self.credentials_end().await? else {
-            return Ok(ttl);
-        };
-        let left = end
-            .duration_since(SystemTime::from(start))
-            .unwrap_or(Duration::from_secs(1));
-        Ok(ttl.min(left))
-    }
-
-    async fn credentials_end(&self) -> Result<Option<SystemTime>, Error> {
-        let config = self.client.config();
-        #[allow(deprecated)]
-        let Some(provider) = config.credentials_provider() else {
-            return Ok(None);
-        };
-        let credentials = provider.provide_credentials().await.context("asking for credentials")?;
-        Ok(credentials.expiry())
     }
 }
 

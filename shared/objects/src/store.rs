@@ -9,6 +9,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use tokio::io::AsyncWriteExt;
 
+use crate::credentials::CredentialsEnd;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such object, upload or part, or not in the version asked for.
@@ -23,6 +25,7 @@ pub enum Error {
 pub struct Objects {
     pub(crate) client: Client,
     pub(crate) bucket: String,
+    pub(crate) credentials_end: CredentialsEnd,
 }
 
 /// What the store says of an object without sending it.
@@ -35,10 +38,12 @@ pub struct Head {
 }
 
 impl Objects {
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+    /// `credentials_end` is that of the credentials which the client signs with.
+    pub fn new(client: Client, bucket: impl Into<String>, credentials_end: CredentialsEnd) -> Self {
         Self {
             client,
             bucket: bucket.into(),
+            credentials_end,
         }
     }
 

@@ -11,7 +11,7 @@ use toktik_catalog::videos::Video;
 use toktik_events::Message;
 use toktik_identity::Verifier;
 use toktik_media::plan::Plan;
-use toktik_objects::{Objects, keys};
+use toktik_objects::{CredentialsEnd, Objects, Watched, keys};
 
 use crate::clock::Clock;
 use crate::function::Failure;
@@ -38,6 +38,8 @@ pub struct Clients {
     pub s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Of those that S3's client signs with.
+    pub credentials_end: CredentialsEnd,
 }
 
 impl Clients {
@@ -48,11 +50,16 @@ impl Clients {
         let own_endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
             .iter()
             .any(|name| std::env::var_os(name).is_some());
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(own_endpoint);
+        let mut s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(own_endpoint);
+        let credentials_end = CredentialsEnd::default();
+        if let Some(provider) = config.credentials_provider() {
+            s3 = s3.credentials_provider(Watched::new(provider, credentials_end.clone()));
+        }
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             sqs: aws_sdk_sqs::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            credentials_end,
         }
     }
 }
@@ -71,7 +78,7 @@ impl Context {
         };
         Ok(Self {
             catalog: Catalog::new(clients.dynamodb, table),
-            objects: Objects::new(clients.s3, bucket),
+            objects: Objects::new(clients.s3, bucket, clients.credentials_end),
             publisher,
             clock: Clock::system(),
             verifier,

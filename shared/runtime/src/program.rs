@@ -19,7 +19,7 @@ use crate::settings::{Common, Host};
 use crate::worker::Worker;
 use crate::{server, telemetry};
 
-/// The command line of a function.
+// Not a doc comment: that would be the first line of every `--help`.
 #[derive(Parser)]
 #[command(version)]
 struct Cli<S: Args> {
@@ -95,11 +95,12 @@ async fn work(
 ) -> anyhow::Result<()> {
     let handler = service.events.context("this function takes no events")?;
     let concurrency = common.server.concurrency.unwrap_or_else(|| concurrency(function));
-    let listener = TcpListener::bind(common.server.listen())
+    let listener = TcpListener::bind(common.server.listen_beside_work())
         .await
         .context("binding the address of /metrics")?;
+    let address = listener.local_addr()?;
     let operations = server::serve(listener, server::operations(), stop.clone());
-    tracing::info!(%function, concurrency, "working");
+    tracing::info!(%function, concurrency, metrics = %address, "working");
     let worker = Worker {
         function,
         handler,

@@ -23,7 +23,8 @@ pub struct Common {
 
 #[derive(Args, Clone, Debug)]
 pub struct Server {
-    /// Address to serve on. Unset: all addresses at the port in PORT, or 127.0.0.1:8080
+    /// Address to serve on. Unset: all addresses at the port in PORT, or 127.0.0.1:8080; a queue worker, which serves
+    /// only health and metrics, takes any free port of 127.0.0.1
     #[arg(long, env = "TOKTIK_LISTEN")]
     pub listen: Option<SocketAddr>,
     /// How a single function is started by events: over HTTP, or from its queue. Unset: HTTP where PORT is set
@@ -47,6 +48,16 @@ impl Server {
             (Some(listen), _) => listen,
             (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
             (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
+    }
+
+    /// Several queue workers may be on one machine.
+    pub fn listen_beside_work(&self) -> SocketAddr {
+        let told = self.listen.is_some() || std::env::var_os("PORT").is_some();
+        if told {
+            self.listen()
+        } else {
+            SocketAddr::from(([127, 0, 0, 1], 0))
         }
     }
 
@@ -145,6 +156,16 @@ pub struct Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+/// How long a signed URL may be good: seven days are the most that S3 takes.
+pub fn signed_lifetime(text: &str) -> Result<Duration, String> {
+    const WEEK: Duration = Duration::from_hours(7 * 24);
+    let lifetime = seconds(text)?;
+    if (Duration::from_secs(1)..=WEEK).contains(&lifetime) {
+        return Ok(lifetime);
+    }
+    Err("from 1 to 604800 seconds (seven days)".to_owned())
 }
 
 /// A duration given as a number of seconds, fractions allowed.

@@ -39,14 +39,19 @@ impl Upload {
     }
 
     async fn sign(&self, house: &House, user: &User, numbers: Value) -> Answer {
-        house.post(&self.path("/parts"), Some(user), json!({"part_numbers": numbers})).await
+        house
+            .post(&self.path("/parts"), Some(user), json!({"part_numbers": numbers}))
+            .await
     }
 
     async fn arrived(&self, house: &House, user: &User) -> Vec<(u64, u64)> {
         let listed = house.get(&self.path("/parts"), Some(user)).await.expect(StatusCode::OK);
         let number = |part: &Value, name: &str| part[name].as_u64().unwrap();
         let parts = listed["parts"].as_array().unwrap();
-        parts.iter().map(|part| (number(part, "part_number"), number(part, "size"))).collect()
+        parts
+            .iter()
+            .map(|part| (number(part, "part_number"), number(part, "size")))
+            .collect()
     }
 
     async fn send_parts(&self, house: &House, user: &User, numbers: &[usize]) {
@@ -100,13 +105,25 @@ async fn an_interrupted_upload_goes_on_where_it_was() {
     }
     let keys = house.objects().await;
     assert_eq!(keys.len(), 1);
-    assert!(house.object(&keys[0]).await == upload.bytes, "the bytes are not those that were sent");
-    upload.sign(&house, &user, json!([1])).await.problem(409, "not_uploading");
-    house.get(&upload.path("/parts"), Some(&user)).await.problem(409, "not_uploading");
+    assert!(
+        house.object(&keys[0]).await == upload.bytes,
+        "the bytes are not those that were sent"
+    );
+    upload
+        .sign(&house, &user, json!([1]))
+        .await
+        .problem(409, "not_uploading");
+    house
+        .get(&upload.path("/parts"), Some(&user))
+        .await
+        .problem(409, "not_uploading");
 
     house.drain().await;
     let video = house.video(&upload.id, Some(&user)).await;
-    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("rejected"), &json!("not_a_video")));
+    assert_eq!(
+        (&video["status"], &video["error"]["code"]),
+        (&json!("rejected"), &json!("not_a_video"))
+    );
     assert_eq!(house.objects().await, [""; 0]);
     assert_eq!(house.messages().await, 0);
 }
@@ -123,14 +140,21 @@ async fn only_parts_that_exist_are_signed_and_only_as_they_are() {
     }
     upload.sign(&house, &user, json!("1")).await.invalid(&["part_numbers"]);
     upload.sign(&house, &user, json!([-1])).await.problem(422, "invalid");
-    house.post(&upload.path("/parts"), Some(&user), json!({})).await.invalid(&["part_numbers"]);
+    house
+        .post(&upload.path("/parts"), Some(&user), json!({}))
+        .await
+        .invalid(&["part_numbers"]);
 
     let answer = upload.sign(&house, &user, json!([1, 3])).await.expect(StatusCode::OK);
     let [first, last] = answer["parts"].as_array().unwrap().as_slice() else {
         panic!("{answer}");
     };
     let names: Vec<&String> = first["headers"].as_object().unwrap().keys().collect();
-    assert!(!names.iter().any(|name| ["host", "content-length"].contains(&name.to_lowercase().as_str())));
+    assert!(
+        !names
+            .iter()
+            .any(|name| ["host", "content-length"].contains(&name.to_lowercase().as_str()))
+    );
     for (part, length) in [(first, PART - 1), (first, PART + 1), (last, PART)] {
         let sent = send(signed(part, vec![0; length])).await;
         assert_eq!(sent.status, StatusCode::FORBIDDEN, "{length}");
@@ -139,7 +163,10 @@ async fn only_parts_that_exist_are_signed_and_only_as_they_are() {
 
     let whole = house.announce(&user, 1000).await;
     let path = format!("/videos/{}/upload/parts", whole["video"]["id"].as_str().unwrap());
-    house.post(&path, Some(&user), json!({"part_numbers": [1]})).await.problem(409, "not_multipart");
+    house
+        .post(&path, Some(&user), json!({"part_numbers": [1]}))
+        .await
+        .problem(409, "not_multipart");
     house.get(&path, Some(&user)).await.problem(409, "not_multipart");
 }
 
@@ -173,9 +200,14 @@ async fn an_upload_in_parts_ends_without_leaving_any() {
     let slow = Upload::begin(&house, &user, junk(SIZE)).await;
     assert_eq!(open_uploads(&house).await, 3);
 
-    let cancelled = house.call(Method::DELETE, &called_off.path(""), Some(&user), None).await;
+    let cancelled = house
+        .call(Method::DELETE, &called_off.path(""), Some(&user), None)
+        .await;
     assert_eq!(cancelled.status, StatusCode::NO_CONTENT);
-    called_off.sign(&house, &user, json!([1])).await.problem(404, "not_found");
+    called_off
+        .sign(&house, &user, json!([1]))
+        .await
+        .problem(404, "not_found");
     house.drain().await;
     assert_eq!(open_uploads(&house).await, 2);
 
@@ -186,7 +218,10 @@ async fn an_upload_in_parts_ends_without_leaving_any() {
     house.sweep().await;
     let user = house.again(&user).await;
     let video = house.video(&abandoned.id, Some(&user)).await;
-    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("rejected"), &json!("upload_expired")));
+    assert_eq!(
+        (&video["status"], &video["error"]["code"]),
+        (&json!("rejected"), &json!("upload_expired"))
+    );
     assert_eq!(house.video(&slow.id, Some(&user)).await["status"], "uploading");
     assert_eq!(open_uploads(&house).await, 1);
 }
@@ -201,10 +236,16 @@ async fn two_hundred_megabytes_resume() {
     upload.send_parts(&house, &user, &first).await;
     let house = house.restarted().await;
     let arrived = upload.arrived(&house, &user).await;
-    let expected: Vec<(u64, u64)> = first.iter().map(|n| (*n as u64, upload.part(*n).len() as u64)).collect();
+    let expected: Vec<(u64, u64)> = first
+        .iter()
+        .map(|n| (*n as u64, upload.part(*n).len() as u64))
+        .collect();
     assert_eq!(arrived, expected);
     upload.send_parts(&house, &user, &rest).await;
     upload.complete(&house, &user).await.expect(StatusCode::ACCEPTED);
     let key = house.kept(&upload.id).await.upload.key;
-    assert_eq!(house.context.objects.head(&key).await.unwrap().unwrap().size, 200_000_000);
+    assert_eq!(
+        house.context.objects.head(&key).await.unwrap().unwrap().size,
+        200_000_000
+    );
 }

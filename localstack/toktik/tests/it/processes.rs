@@ -74,7 +74,9 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
-        let sent = std::process::Command::new("kill").args([name, &self.pid().to_string()]).status();
+        let sent = std::process::Command::new("kill")
+            .args([name, &self.pid().to_string()])
+            .status();
         assert!(sent.unwrap().success());
     }
 
@@ -108,11 +110,16 @@ impl Running {
     /// Somebody's access token.
     async fn token(&self) -> String {
         let account = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
-        let registered = self.call(Method::POST, "/api/v1/auth/register", None, Some(account)).await;
+        let registered = self
+            .call(Method::POST, "/api/v1/auth/register", None, Some(account))
+            .await;
         registered.expect(StatusCode::CREATED);
         let login = json!({"username": "ada", "password": PASSWORD});
         let session = self.call(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
-        session.expect(StatusCode::OK)["access_token"].as_str().unwrap().to_owned()
+        session.expect(StatusCode::OK)["access_token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     async fn upload(&self, token: &str, bytes: Vec<u8>) -> String {
@@ -122,7 +129,9 @@ impl Running {
         send(signed(&created["upload"], bytes)).await.expect(StatusCode::OK);
         let id = created["video"]["id"].as_str().unwrap().to_owned();
         let path = format!("/api/v1/videos/{id}/upload/complete");
-        self.call(Method::POST, &path, Some(token), None).await.expect(StatusCode::ACCEPTED);
+        self.call(Method::POST, &path, Some(token), None)
+            .await
+            .expect(StatusCode::ACCEPTED);
         id
     }
 
@@ -155,7 +164,11 @@ impl Running {
 /// Our program without any settings from outside.
 fn toktik(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
-    let foreign = |name: &str| ["TOKTIK_", "AWS_", "PORT", "K_SINK"].iter().any(|start| name.starts_with(start));
+    let foreign = |name: &str| {
+        ["TOKTIK_", "AWS_", "PORT", "K_SINK"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    };
     for (name, _) in std::env::vars().filter(|(name, _)| foreign(name)) {
         command.env_remove(name);
     }
@@ -170,8 +183,15 @@ fn up(data: &Path) -> Command {
 /// A command that ends by itself.
 async fn run(arguments: &[&str]) -> (Output, String) {
     let mut command = toktik(arguments);
-    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
-    let output = tokio::time::timeout(PATIENCE, output).await.expect("it does not end").unwrap();
+    let output = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(PATIENCE, output)
+        .await
+        .expect("it does not end")
+        .unwrap();
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     (output, String::from_utf8(text).unwrap())
 }
@@ -195,8 +215,21 @@ fn mode(path: &Path) -> u32 {
 /// A clip that two cores work on for a while.
 fn long_clip(directory: &Path) -> Vec<u8> {
     let source = "testsrc2=size=1280x720:rate=30:duration=15";
-    let codec = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-pix_fmt", "yuv420p"];
-    make(directory, "long.mp4", &[&["-f", "lavfi", "-i", source][..], &codec].concat())
+    let codec = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-crf",
+        "30",
+        "-pix_fmt",
+        "yuv420p",
+    ];
+    make(
+        directory,
+        "long.mp4",
+        &[&["-f", "lavfi", "-i", source][..], &codec].concat(),
+    )
 }
 
 fn directory() -> TempDir {
@@ -230,18 +263,37 @@ async fn up_says_what_is_in_its_way() {
     let running = Running::up(&data).await;
     let (output, text) = run(&["up", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(data.to_str().unwrap()) && text.contains("another process is using it"), "{text}");
+    assert!(
+        text.contains(data.to_str().unwrap()) && text.contains("another process is using it"),
+        "{text}"
+    );
 
-    let taken = running.base.trim_start_matches("http://").replace("localhost", "127.0.0.1");
+    let taken = running
+        .base
+        .trim_start_matches("http://")
+        .replace("localhost", "127.0.0.1");
     let other = dir.path().join("other");
     let (output, text) = run(&["up", "--listen", &taken, "--data-dir", other.to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("listening on {taken}; is something else there?")), "{text}");
+    assert!(
+        text.contains(&format!("listening on {taken}; is something else there?")),
+        "{text}"
+    );
 
-    let missing = ["up", "--listen", "127.0.0.1:0", "--ffmpeg", "/nonexistent/ffmpeg", "--data-dir"];
+    let missing = [
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--ffmpeg",
+        "/nonexistent/ffmpeg",
+        "--data-dir",
+    ];
     let (output, text) = run(&[&missing[..], &[other.to_str().unwrap()]].concat()).await;
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("`/nonexistent/ffmpeg` was not found; install ffmpeg"), "{text}");
+    assert!(
+        text.contains("`/nonexistent/ffmpeg` was not found; install ffmpeg"),
+        "{text}"
+    );
     running.stop().await;
 }
 
@@ -273,8 +325,14 @@ async fn a_deleted_clip_is_not_encoded_to_its_end() {
     let id = running.upload(&token, long_clip(dir.path())).await;
     running.until_encoding().await;
     let path = format!("/api/v1/videos/{id}");
-    running.call(Method::DELETE, &path, Some(&token), None).await.expect(StatusCode::NO_CONTENT);
-    until("no child is left", SOON, async || children(running.pid()).is_empty().then_some(())).await;
+    running
+        .call(Method::DELETE, &path, Some(&token), None)
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    until("no child is left", SOON, async || {
+        children(running.pid()).is_empty().then_some(())
+    })
+    .await;
     running.get("/healthz").await.expect_ok();
     running.stop().await;
 }
@@ -292,7 +350,10 @@ async fn up_ends_at_once_while_it_encodes_and_goes_on_later() {
     let second = Running::up(&data).await;
     second.until_encoding().await;
     let path = format!("/api/v1/videos/{id}");
-    second.call(Method::DELETE, &path, Some(&token), None).await.expect(StatusCode::NO_CONTENT);
+    second
+        .call(Method::DELETE, &path, Some(&token), None)
+        .await
+        .expect(StatusCode::NO_CONTENT);
     second.stop().await;
 }
 
@@ -305,7 +366,10 @@ async fn an_idle_up_is_small() {
     let token = running.token().await;
     let id = running.upload(&token, silent_clip(dir.path(), 2)).await;
     running.until_ready(&id).await;
-    until("it gives memory back", PATIENCE, async || (running.resident() < IDLE).then_some(())).await;
+    until("it gives memory back", PATIENCE, async || {
+        (running.resident() < IDLE).then_some(())
+    })
+    .await;
     running.stop().await;
 }
 
@@ -343,7 +407,13 @@ async fn every_function_lists_its_settings() {
     for function in Function::ALL {
         let (output, text) = run(&["run", function.name(), "--help"]).await;
         assert!(output.status.success(), "{function}: {text}");
-        for setting in ["TOKTIK_LISTEN", "TOKTIK_BUCKET", "TOKTIK_TABLE", "TOKTIK_LOG", "[default: "] {
+        for setting in [
+            "TOKTIK_LISTEN",
+            "TOKTIK_BUCKET",
+            "TOKTIK_TABLE",
+            "TOKTIK_LOG",
+            "[default: ",
+        ] {
             assert!(text.contains(setting), "{function} does not list {setting}: {text}");
         }
     }
@@ -355,7 +425,9 @@ async fn every_function_lists_its_settings() {
 /// The embedded cloud alone, with everything in it that functions need, and what they need to find it.
 async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
     let mut command = toktik(&["cloud", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]);
-    command.env("TOKTIK_CLOUD_ACCESS_KEY_ID", "test").env("TOKTIK_CLOUD_SECRET_ACCESS_KEY", "test-secret");
+    command
+        .env("TOKTIK_CLOUD_ACCESS_KEY_ID", "test")
+        .env("TOKTIK_CLOUD_SECRET_ACCESS_KEY", "test-secret");
     let cloud = Running::start(&mut command, "The embedded cloud is at ").await;
     let environment = vec![
         ("AWS_ENDPOINT_URL", cloud.base.clone()),
@@ -371,7 +443,9 @@ async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
 fn clients(base: &str) -> toktik_runtime::context::Clients {
     let credentials = aws_sdk_s3::config::Credentials::new("test", "test-secret", None, None, "test");
     let s3 = aws_sdk_s3::Config::builder().force_path_style(true);
-    let s3 = s3.behavior_version_latest().region(aws_sdk_s3::config::Region::new("us-east-1"));
+    let s3 = s3
+        .behavior_version_latest()
+        .region(aws_sdk_s3::config::Region::new("us-east-1"));
     let sqs = aws_sdk_sqs::Config::builder().behavior_version_latest();
     let sqs = sqs.region(aws_sdk_sqs::config::Region::new("us-east-1"));
     let dynamodb = aws_sdk_dynamodb::Config::builder().behavior_version_latest();
@@ -379,6 +453,7 @@ fn clients(base: &str) -> toktik_runtime::context::Clients {
     toktik_runtime::context::Clients {
         s3: aws_sdk_s3::Client::from_conf(s3.credentials_provider(credentials.clone()).endpoint_url(base).build()),
         sqs: aws_sdk_sqs::Client::from_conf(sqs.credentials_provider(credentials.clone()).endpoint_url(base).build()),
+        credentials_end: toktik_objects::CredentialsEnd::default(),
         dynamodb: aws_sdk_dynamodb::Client::from_conf(
             dynamodb.credentials_provider(credentials).endpoint_url(base).build(),
         ),
@@ -414,13 +489,31 @@ async fn functions_run_alone_against_the_cloud() {
 
     let mut probe = told(&["run", "probe"]);
     let probe = Running::start(&mut probe, "working function=").await;
-    let queue = async |name: &str| clients.sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    let queue = async |name: &str| {
+        clients
+            .sqs
+            .get_queue_url()
+            .queue_name(name)
+            .send()
+            .await
+            .unwrap()
+            .queue_url
+            .unwrap()
+    };
     let letters = queue("toktik-dead-letter").await;
-    let unreadable = clients.sqs.send_message().queue_url(queue("toktik-probe").await).message_body("?");
+    let unreadable = clients
+        .sqs
+        .send_message()
+        .queue_url(queue("toktik-probe").await)
+        .message_body("?");
     unreadable.send().await.unwrap();
     until("probe gives up what it cannot read", PATIENCE, async || {
         let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let request = clients.sqs.get_queue_attributes().queue_url(&letters).attribute_names(name.clone());
+        let request = clients
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&letters)
+            .attribute_names(name.clone());
         (request.send().await.unwrap().attributes.unwrap()[&name] == "1").then_some(())
     })
     .await;

@@ -29,7 +29,9 @@ async fn repeatable(house: &House, user: &User, key: &str, body: &Value) -> Answ
 }
 
 async fn complete(house: &House, user: &User, id: &str) -> Answer {
-    house.post(&format!("/videos/{id}/upload/complete"), Some(user), json!({})).await
+    house
+        .post(&format!("/videos/{id}/upload/complete"), Some(user), json!({}))
+        .await
 }
 
 fn id_of(created: &Value) -> String {
@@ -40,7 +42,10 @@ fn id_of(created: &Value) -> String {
 async fn an_announced_clip_waits_for_its_bytes() {
     let house = House::open().await;
     let user = house.user("ada").await;
-    let created = house.post("/videos", Some(&user), wanted()).await.expect(StatusCode::CREATED);
+    let created = house
+        .post("/videos", Some(&user), wanted())
+        .await
+        .expect(StatusCode::CREATED);
     let video = &created["video"];
     assert_eq!(video["status"], "uploading");
     assert_eq!(video["title"], "A clip");
@@ -52,20 +57,34 @@ async fn an_announced_clip_waits_for_its_bytes() {
 
     let upload = &created["upload"];
     assert_eq!(upload["kind"], "put");
-    assert!(upload["url"].as_str().unwrap().starts_with(&format!("{}/toktik/uploads/", house.base)));
+    assert!(
+        upload["url"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{}/toktik/uploads/", house.base))
+    );
     let headers = upload["headers"].as_object().unwrap();
     let names: BTreeSet<String> = headers.keys().map(|name| name.to_lowercase()).collect();
-    assert!(!names.contains("host") && !names.contains("content-length"), "{names:?}");
+    assert!(
+        !names.contains("host") && !names.contains("content-length"),
+        "{names:?}"
+    );
     assert_eq!(headers["content-type"], "video/quicktime");
     assert_eq!(headers["if-none-match"], "*");
 
     let least = json!({"title": "t", "filename": "f", "size": 1, "content_type": "application/octet-stream"});
-    let created = house.post("/videos", Some(&user), least).await.expect(StatusCode::CREATED);
+    let created = house
+        .post("/videos", Some(&user), least)
+        .await
+        .expect(StatusCode::CREATED);
     assert_eq!(created["video"]["visibility"], "public");
     assert_eq!(created["video"]["tags"], json!([]));
     let nulls = [("description", ""), ("tags", "[]"), ("visibility", "public")];
     for (field, _) in nulls {
-        house.post("/videos", Some(&user), with(field, Value::Null)).await.expect(StatusCode::CREATED);
+        house
+            .post("/videos", Some(&user), with(field, Value::Null))
+            .await
+            .expect(StatusCode::CREATED);
     }
     assert_eq!(house.objects().await, [""; 0], "the bytes have not come");
 }
@@ -77,12 +96,22 @@ async fn what_is_wrong_is_named_and_nothing_is_written() {
     let before = (house.stored().await, house.objects().await);
     let post = |body: Value| house.post("/videos", Some(&user), body);
 
-    post(json!({})).await.invalid(&["title", "filename", "size", "content_type"]);
+    post(json!({}))
+        .await
+        .invalid(&["title", "filename", "size", "content_type"]);
     let everything = json!({
         "title": " ", "description": "\u{7}", "tags": ["a b"], "visibility": "secret",
         "filename": "", "size": 0, "content_type": "text/html"
     });
-    let fields = ["title", "description", "tags", "visibility", "filename", "size", "content_type"];
+    let fields = [
+        "title",
+        "description",
+        "tags",
+        "visibility",
+        "filename",
+        "size",
+        "content_type",
+    ];
     post(everything).await.invalid(&fields);
     let types = json!({
         "title": 1, "description": [], "tags": "cats", "visibility": 7,
@@ -122,10 +151,15 @@ async fn what_is_wrong_is_named_and_nothing_is_written() {
     raw("application/json", "").await.problem(400, "malformed");
     raw("text/plain", "{}").await.problem(415, "unsupported_media_type");
     house.post("/videos", None, wanted()).await.problem(401, "unauthorized");
-    repeatable(&house, &user, &"k".repeat(256), &wanted()).await.problem(400, "malformed");
+    repeatable(&house, &user, &"k".repeat(256), &wanted())
+        .await
+        .problem(400, "malformed");
 
     assert_eq!((house.stored().await, house.objects().await), before);
-    house.post("/videos", Some(&user), with("size", json!(1000))).await.expect(StatusCode::CREATED);
+    house
+        .post("/videos", Some(&user), with("size", json!(1000)))
+        .await
+        .expect(StatusCode::CREATED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +167,10 @@ async fn an_idempotency_key_makes_one_clip_of_many_requests() {
     let house = House::open().await;
     let (ada, bob) = (house.user("ada").await, house.user("bob").await);
     let body = wanted();
-    let (one, two) = tokio::join!(repeatable(&house, &ada, "k", &body), repeatable(&house, &ada, "k", &body));
+    let (one, two) = tokio::join!(
+        repeatable(&house, &ada, "k", &body),
+        repeatable(&house, &ada, "k", &body)
+    );
     let (one, two) = (one.expect(StatusCode::CREATED), two.expect(StatusCode::CREATED));
     assert_eq!(id_of(&one), id_of(&two));
     let again = repeatable(&house, &ada, "k", &body).await.expect(StatusCode::CREATED);
@@ -142,12 +179,23 @@ async fn an_idempotency_key_makes_one_clip_of_many_requests() {
     assert_eq!(own["items"].as_array().unwrap().len(), 1);
 
     let other = with("title", json!("Another"));
-    repeatable(&house, &ada, "k", &other).await.problem(422, "idempotency_key_reused");
+    repeatable(&house, &ada, "k", &other)
+        .await
+        .problem(422, "idempotency_key_reused");
     let bobs = repeatable(&house, &bob, "k", &other).await.expect(StatusCode::CREATED);
     assert_ne!(id_of(&bobs), id_of(&one));
 
-    house.call(Method::DELETE, &format!("/videos/{}/upload", id_of(&bobs)), Some(&bob), None).await;
-    repeatable(&house, &bob, "k", &other).await.problem(409, "video_deleted");
+    house
+        .call(
+            Method::DELETE,
+            &format!("/videos/{}/upload", id_of(&bobs)),
+            Some(&bob),
+            None,
+        )
+        .await;
+    repeatable(&house, &bob, "k", &other)
+        .await
+        .problem(409, "video_deleted");
 
     house.advance(TimeDelta::hours(24) - TimeDelta::minutes(1));
     let ada = house.again(&ada).await;
@@ -162,17 +210,26 @@ async fn an_idempotency_key_makes_one_clip_of_many_requests() {
 async fn a_repeat_with_its_fresh_url_keeps_the_upload_alive() {
     let house = House::open().await;
     let ada = house.user("ada").await;
-    let kept = id_of(&repeatable(&house, &ada, "k", &wanted()).await.expect(StatusCode::CREATED));
+    let kept = id_of(
+        &repeatable(&house, &ada, "k", &wanted())
+            .await
+            .expect(StatusCode::CREATED),
+    );
     let dropped = id_of(&house.announce(&ada, 4).await);
     house.advance(TimeDelta::minutes(90));
     let ada = house.again(&ada).await;
-    repeatable(&house, &ada, "k", &wanted()).await.expect(StatusCode::CREATED);
+    repeatable(&house, &ada, "k", &wanted())
+        .await
+        .expect(StatusCode::CREATED);
     house.advance(TimeDelta::minutes(40));
     house.sweep().await;
     let ada = house.again(&ada).await;
     assert_eq!(house.video(&kept, Some(&ada)).await["status"], "uploading");
     let dropped = house.video(&dropped, Some(&ada)).await;
-    assert_eq!((&dropped["status"], &dropped["error"]["code"]), (&json!("rejected"), &json!("upload_expired")));
+    assert_eq!(
+        (&dropped["status"], &dropped["error"]["code"]),
+        (&json!("rejected"), &json!("upload_expired"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +271,10 @@ async fn a_url_runs_out() {
     house.advance(TimeDelta::minutes(-61));
     let user = house.user("ada").await;
     let upload = house.announce(&user, 4).await["upload"].take();
-    assert_eq!(send(signed(&upload, b"1234".to_vec())).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        send(signed(&upload, b"1234".to_vec())).await.status,
+        StatusCode::FORBIDDEN
+    );
     house.advance(TimeDelta::minutes(2));
     let upload = house.announce(&user, 4).await["upload"].take();
     assert_eq!(send(signed(&upload, b"1234".to_vec())).await.status, StatusCode::OK);
@@ -235,10 +295,16 @@ async fn a_page_of_any_origin_may_upload() {
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert!(answer.header("access-control-allow-methods").contains("PUT"));
     let allowed = answer.header("access-control-allow-headers").to_lowercase();
-    assert!(allowed.contains("content-type") && allowed.contains("if-none-match"), "{allowed}");
+    assert!(
+        allowed.contains("content-type") && allowed.contains("if-none-match"),
+        "{allowed}"
+    );
     let put = signed(&upload, b"1234".to_vec()).header("Origin", "https://app.example");
     let answer = send(put).await;
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (StatusCode::OK, "*"));
+    assert_eq!(
+        (answer.status, answer.header("access-control-allow-origin")),
+        (StatusCode::OK, "*")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,16 +316,27 @@ async fn completing_needs_the_bytes_and_may_be_repeated() {
     let before = house.stored().await;
     complete(&house, &user, &id).await.problem(409, "upload_incomplete");
     assert_eq!(house.stored().await, before);
-    assert_eq!(send(signed(&created["upload"], b"junk".to_vec())).await.status, StatusCode::OK);
+    assert_eq!(
+        send(signed(&created["upload"], b"junk".to_vec())).await.status,
+        StatusCode::OK
+    );
     for _ in 0..2 {
         let accepted = complete(&house, &user, &id).await.expect(StatusCode::ACCEPTED);
-        assert_eq!((&accepted["video"]["id"], &accepted["video"]["status"]), (&json!(id), &json!("processing")));
+        assert_eq!(
+            (&accepted["video"]["id"], &accepted["video"]["status"]),
+            (&json!(id), &json!("processing"))
+        );
     }
-    let refused = house.call(Method::DELETE, &format!("/videos/{id}/upload"), Some(&user), None).await;
+    let refused = house
+        .call(Method::DELETE, &format!("/videos/{id}/upload"), Some(&user), None)
+        .await;
     refused.problem(409, "not_uploading");
     house.drain().await;
     let video = house.video(&id, Some(&user)).await;
-    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("rejected"), &json!("not_a_video")));
+    assert_eq!(
+        (&video["status"], &video["error"]["code"]),
+        (&json!("rejected"), &json!("not_a_video"))
+    );
     complete(&house, &user, &id).await.expect(StatusCode::ACCEPTED);
     house.drain().await;
     assert_eq!(house.objects().await, [""; 0], "what was refused is still there");
@@ -279,9 +356,15 @@ async fn an_upload_can_be_called_off() {
     assert_eq!(cancel().await.status, StatusCode::NO_CONTENT);
     cancel().await.problem(404, "not_found");
     complete(&house, &user, &id).await.problem(404, "not_found");
-    house.get(&format!("/videos/{id}"), Some(&user)).await.problem(404, "not_found");
+    house
+        .get(&format!("/videos/{id}"), Some(&user))
+        .await
+        .problem(404, "not_found");
     // The URL is still good; what comes by it is nobody's.
-    assert_eq!(send(signed(&created["upload"], b"late".to_vec())).await.status, StatusCode::OK);
+    assert_eq!(
+        send(signed(&created["upload"], b"late".to_vec())).await.status,
+        StatusCode::OK
+    );
     house.drain().await;
     assert_eq!(house.objects().await, [""; 0]);
     assert_eq!(house.messages().await, 0);
@@ -295,7 +378,10 @@ async fn the_stores_word_alone_starts_processing_and_both_start_it_once() {
     let told = house.upload(&user, bytes.clone()).await;
     let created = house.announce(&user, bytes.len()).await;
     let untold = id_of(&created);
-    assert_eq!(send(signed(&created["upload"], bytes.clone())).await.status, StatusCode::OK);
+    assert_eq!(
+        send(signed(&created["upload"], bytes.clone())).await.status,
+        StatusCode::OK
+    );
     house.drain().await;
     for id in [&told, &untold] {
         assert_eq!(house.video(id, None).await["status"], "ready");

@@ -46,11 +46,16 @@ fn assert_keys(value: &Value, keys: &str, more: &[&str]) {
 }
 
 async fn delete(house: &House, id: &str, user: &User) -> crate::harness::Answer {
-    house.call(Method::DELETE, &format!("/videos/{id}"), Some(user), None).await
+    house
+        .call(Method::DELETE, &format!("/videos/{id}"), Some(user), None)
+        .await
 }
 
 async fn like(house: &House, method: Method, id: &str, user: &User) -> StatusCode {
-    house.call(method, &format!("/videos/{id}/like"), Some(user), None).await.status
+    house
+        .call(method, &format!("/videos/{id}/like"), Some(user), None)
+        .await
+        .status
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,13 +69,22 @@ async fn a_clip_has_one_shape_whatever_its_status() {
 
     let video = house.video(&id, Some(&user)).await;
     assert_shape(&video, false, false);
-    assert_eq!((&video["status"], &video["progress"]), (&json!("uploading"), &json!(0.0)));
-    assert_eq!((&video["duration"], &video["width"], &video["height"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(
+        (&video["status"], &video["progress"]),
+        (&json!("uploading"), &json!(0.0))
+    );
+    assert_eq!(
+        (&video["duration"], &video["width"], &video["height"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
     assert_eq!(video["owner"], json!({"id": user.id, "username": "ada"}));
     house.get(&path, None).await.problem(404, "not_found");
 
     assert_eq!(send(signed(&created["upload"], bytes)).await.status, StatusCode::OK);
-    house.post(&format!("{path}/upload/complete"), Some(&user), json!({})).await.expect(StatusCode::ACCEPTED);
+    house
+        .post(&format!("{path}/upload/complete"), Some(&user), json!({}))
+        .await
+        .expect(StatusCode::ACCEPTED);
     let video = house.video(&id, None).await;
     assert_shape(&video, false, false);
     assert_eq!(video["status"], "processing");
@@ -88,18 +102,34 @@ async fn a_clip_has_one_shape_whatever_its_status() {
     assert!(rendition["bandwidth"].as_u64().unwrap() > 0);
     let codecs = rendition["codecs"].as_str().unwrap();
     assert!(codecs.starts_with("avc1.") && codecs.contains("mp4a.40.2"), "{codecs}");
-    for (name, file) in [("playlist", "playlist.m3u8"), ("poster", "poster.jpg"), ("download", "download.mp4")] {
+    for (name, file) in [
+        ("playlist", "playlist.m3u8"),
+        ("poster", "poster.jpg"),
+        ("download", "download.mp4"),
+    ] {
         assert_eq!(video["urls"][name], format!("{}/api/v1/videos/{id}/{file}", house.base));
     }
 
     let refused = house.publish(&user, b"no clip at all".to_vec()).await;
     let video = house.video(&refused, Some(&user)).await;
     assert_shape(&video, true, false);
-    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("rejected"), &json!("not_a_video")));
+    assert_eq!(
+        (&video["status"], &video["error"]["code"]),
+        (&json!("rejected"), &json!("not_a_video"))
+    );
     assert!(!video["error"]["message"].as_str().unwrap().is_empty());
-    house.get(&format!("/videos/{refused}"), None).await.problem(404, "not_found");
-    house.get("/videos/nonsense", Some(&user)).await.problem(404, "not_found");
-    house.get(&format!("/videos/{}", user.id), Some(&user)).await.problem(404, "not_found");
+    house
+        .get(&format!("/videos/{refused}"), None)
+        .await
+        .problem(404, "not_found");
+    house
+        .get("/videos/nonsense", Some(&user))
+        .await
+        .problem(404, "not_found");
+    house
+        .get(&format!("/videos/{}", user.id), Some(&user))
+        .await
+        .problem(404, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,22 +145,31 @@ async fn an_owner_changes_what_is_said_of_a_clip() {
     let fields = ["title", "description", "tags", "visibility"];
     patch(Some(&ada), wrong).await.invalid(&fields);
     patch(Some(&ada), json!({"status": "ready"})).await.invalid(&["status"]);
-    patch(Some(&bob), json!({"title": "Mine"})).await.problem(403, "forbidden");
+    patch(Some(&bob), json!({"title": "Mine"}))
+        .await
+        .problem(403, "forbidden");
     patch(None, json!({"title": "Mine"})).await.problem(401, "unauthorized");
     assert_eq!(house.stored().await, before);
 
-    let changed = patch(Some(&ada), json!({"title": " New ", "tags": ["#Dogs"]})).await.expect(StatusCode::OK);
+    let changed = patch(Some(&ada), json!({"title": " New ", "tags": ["#Dogs"]}))
+        .await
+        .expect(StatusCode::OK);
     assert_shape(&changed, false, false);
     assert_eq!((&changed["title"], &changed["tags"]), (&json!("New"), &json!(["dogs"])));
     assert_eq!(house.video(&id, None).await, changed);
     let same = patch(Some(&ada), json!({"title": null})).await.expect(StatusCode::OK);
     assert_eq!(same["title"], "New");
 
-    patch(Some(&ada), json!({"visibility": "private"})).await.expect(StatusCode::OK);
+    patch(Some(&ada), json!({"visibility": "private"}))
+        .await
+        .expect(StatusCode::OK);
     house.get(&path, None).await.problem(404, "not_found");
-    patch(Some(&bob), json!({"title": "Mine"})).await.problem(404, "not_found");
+    patch(Some(&bob), json!({"title": "Mine"}))
+        .await
+        .problem(404, "not_found");
     let refused = house.publish(&ada, b"junk".to_vec()).await;
-    let rename = house.call(Method::PATCH, &format!("/videos/{refused}"), Some(&ada), Some(json!({"title": "x"})));
+    let path = format!("/videos/{refused}");
+    let rename = house.call(Method::PATCH, &path, Some(&ada), Some(json!({"title": "x"})));
     assert_eq!(rename.await.expect(StatusCode::OK)["title"], "x");
     assert_eq!(house.messages().await, 0);
 }
@@ -143,21 +182,39 @@ async fn a_deleted_clip_is_gone_at_once_and_then_altogether() {
     assert_eq!(like(&house, Method::PUT, &id, &bob).await, StatusCode::NO_CONTENT);
     assert!(!house.objects().await.is_empty());
     delete(&house, &id, &bob).await.problem(403, "forbidden");
-    let link = house.post(&format!("/videos/{id}/links"), Some(&ada), json!({})).await.expect(StatusCode::OK);
+    let link = house
+        .post(&format!("/videos/{id}/links"), Some(&ada), json!({}))
+        .await
+        .expect(StatusCode::OK);
 
     assert_eq!(delete(&house, &id, &ada).await.status, StatusCode::NO_CONTENT);
     for viewer in [None, Some(&ada), Some(&bob)] {
-        for rest in ["", "/playlist.m3u8", "/playlists/audio.m3u8", "/poster.jpg", "/storyboard.vtt", "/download.mp4"] {
-            house.get(&format!("/videos/{id}{rest}"), viewer).await.problem(404, "not_found");
+        for rest in [
+            "",
+            "/playlist.m3u8",
+            "/playlists/audio.m3u8",
+            "/poster.jpg",
+            "/storyboard.vtt",
+            "/download.mp4",
+        ] {
+            house
+                .get(&format!("/videos/{id}{rest}"), viewer)
+                .await
+                .problem(404, "not_found");
         }
     }
-    send(house.request(Method::GET, link["url"].as_str().unwrap())).await.problem(404, "not_found");
+    send(house.request(Method::GET, link["url"].as_str().unwrap()))
+        .await
+        .problem(404, "not_found");
     delete(&house, &id, &ada).await.problem(404, "not_found");
     let path = format!("/videos/{id}");
     let patch = house.call(Method::PATCH, &path, Some(&ada), Some(json!({"title": "x"})));
     patch.await.problem(404, "not_found");
     for rest in ["retry", "links", "views", "upload/complete"] {
-        house.post(&format!("{path}/{rest}"), Some(&ada), json!({})).await.problem(404, "not_found");
+        house
+            .post(&format!("{path}/{rest}"), Some(&ada), json!({}))
+            .await
+            .problem(404, "not_found");
     }
     assert_eq!(like(&house, Method::DELETE, &id, &bob).await, StatusCode::NOT_FOUND);
     let own = house.get("/me/videos", Some(&ada)).await.expect(StatusCode::OK);
@@ -174,7 +231,10 @@ async fn a_deleted_clip_is_gone_at_once_and_then_altogether() {
     let stored = house.stored().await;
     let items: Vec<&str> = stored.lines().filter(|line| line.contains(&id)).collect();
     assert_eq!(items.len(), 1, "more than a tombstone: {items:#?}");
-    assert!(items[0].contains("expires_at") && items[0].contains("META"), "{items:?}");
+    assert!(
+        items[0].contains("expires_at") && items[0].contains("META"),
+        "{items:?}"
+    );
     assert_eq!(house.messages().await, 0);
 }
 
@@ -182,12 +242,18 @@ async fn a_deleted_clip_is_gone_at_once_and_then_altogether() {
 async fn a_clip_can_be_deleted_at_every_stage() {
     let house = House::open().await;
     let user = house.user("ada").await;
-    let announced = house.announce(&user, 4).await["video"]["id"].as_str().unwrap().to_owned();
+    let announced = house.announce(&user, 4).await["video"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let uploaded = house.upload(&user, tiny_clip(house.directory())).await;
     let refused = house.publish(&user, b"junk".to_vec()).await;
     for id in [&announced, &uploaded, &refused] {
         assert_eq!(delete(&house, id, &user).await.status, StatusCode::NO_CONTENT);
-        house.get(&format!("/videos/{id}"), Some(&user)).await.problem(404, "not_found");
+        house
+            .get(&format!("/videos/{id}"), Some(&user))
+            .await
+            .problem(404, "not_found");
     }
     house.drain().await;
     assert_eq!(house.objects().await, [""; 0]);
@@ -211,11 +277,21 @@ async fn only_what_has_failed_can_be_tried_again() {
         message: "It never came to an end.".into(),
         step: Some("transcode".into()),
     };
-    assert!(house.context.catalog.fail(&house.kept(&id).await, &trouble).await.unwrap());
+    assert!(
+        house
+            .context
+            .catalog
+            .fail(&house.kept(&id).await, &trouble)
+            .await
+            .unwrap()
+    );
     house.drain().await;
     let video = house.video(&id, Some(&ada)).await;
     assert_shape(&video, true, false);
-    assert_eq!((&video["status"], &video["error"]["code"]), (&json!("failed"), &json!("attempts_exhausted")));
+    assert_eq!(
+        (&video["status"], &video["error"]["code"]),
+        (&json!("failed"), &json!("attempts_exhausted"))
+    );
     retry(&id, Some(&bob)).await.problem(404, "not_found");
     retry(&id, None).await.problem(401, "unauthorized");
 
@@ -257,9 +333,18 @@ async fn a_like_counts_once_and_can_be_taken_back() {
 
     let refused = house.publish(&ada, b"junk".to_vec()).await;
     let path = format!("/videos/{refused}/like");
-    house.call(Method::PUT, &path, Some(&ada), None).await.problem(409, "not_watchable");
-    house.call(Method::PUT, &path, Some(&bob), None).await.problem(404, "not_found");
-    house.call(Method::PUT, &path, None, None).await.problem(401, "unauthorized");
+    house
+        .call(Method::PUT, &path, Some(&ada), None)
+        .await
+        .problem(409, "not_watchable");
+    house
+        .call(Method::PUT, &path, Some(&bob), None)
+        .await
+        .problem(404, "not_found");
+    house
+        .call(Method::PUT, &path, None, None)
+        .await
+        .problem(401, "unauthorized");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,7 +353,10 @@ async fn a_view_counts_once_a_viewer_and_day() {
     let (ada, bob) = (house.user("ada").await, house.user("bob").await);
     let id = house.listed(&ada, json!({})).await;
     let path = format!("/videos/{id}/views");
-    let view = |user: Option<User>| async { house.post(&path, user.as_ref(), json!({})).await.status };
+    let view = |user: Option<User>| {
+        let (house, path) = (&house, &path);
+        async move { house.post(path, user.as_ref(), json!({})).await.status }
+    };
     let views = || async { house.video(&id, None).await["counts"]["views"].as_u64().unwrap() };
     for _ in 0..2 {
         for viewer in [Some(ada.clone()), Some(bob.clone()), None] {
@@ -276,7 +364,9 @@ async fn a_view_counts_once_a_viewer_and_day() {
         }
     }
     assert_eq!(views().await, 3);
-    let browser = house.request(Method::POST, &format!("/api/v1{path}")).header("User-Agent", "another browser");
+    let browser = house
+        .request(Method::POST, &format!("/api/v1{path}"))
+        .header("User-Agent", "another browser");
     assert_eq!(send(browser).await.status, StatusCode::NO_CONTENT);
     assert_eq!(views().await, 4);
     house.advance(TimeDelta::days(1));
@@ -287,6 +377,12 @@ async fn a_view_counts_once_a_viewer_and_day() {
     }
     assert_eq!(views().await, 6);
 
-    let waiting = house.announce(&house.again(&ada).await, 4).await["video"]["id"].as_str().unwrap().to_owned();
-    house.post(&format!("/videos/{waiting}/views"), None, json!({})).await.problem(404, "not_found");
+    let waiting = house.announce(&house.again(&ada).await, 4).await["video"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    house
+        .post(&format!("/videos/{waiting}/views"), None, json!({}))
+        .await
+        .problem(404, "not_found");
 }

@@ -1,9 +1,11 @@
 //! Accounts and sessions: signing up, in and out, and what people tell of themselves.
 //!
 //! Started by HTTP. It is the only function with the private key: it makes access tokens, the others check them with
-//! the public keys that they are given and that it also publishes at `/.well-known/jwks.json`. It emits no events.
-//! Signing in never tells whether an account exists; signing up has to, since names and addresses are unique. It never
-//! stores a password or a refresh token as it is, and does not touch clips, those of a deleted account included.
+//! the public keys that they are given and that it also publishes at `/.well-known/jwks.json`. Signing in never tells
+//! whether an account exists; signing up has to, since names and addresses are unique.
+//!
+//! Emits `toktik.user.deleted.v1`. Never stores a password or a refresh token as it is, and does not touch clips: those of
+//! a deleted account are the janitor's.
 
 mod body;
 mod client;

@@ -9,8 +9,11 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use toktik_catalog::users::{Changes, User};
+use toktik_events::payload::User as Gone;
+use toktik_events::{Function, Message, Payload};
 use toktik_identity::{Identity, Password, PasswordHash};
 use toktik_runtime::http::{Caller, Check, Input, Problem};
+use toktik_runtime::trace;
 use utoipa::ToSchema;
 
 use crate::body::{Field, OptionalInput, checked};
@@ -196,7 +199,16 @@ pub(crate) async fn delete(
         Some(password) => app.confirm(&user, &password, now).await?,
         None => require_fresh(&caller, now)?,
     }
-    app.context.catalog.delete_user(user.id, now).await.map_err(conflict)?;
+    let gone = Payload::UserDeleted(Gone {
+        user_id: user.id.to_string(),
+    });
+    let message = Message::new(Function::Auth, now, gone).with_trace(trace::current());
+    app.context
+        .catalog
+        .delete_user(user.id, &message, now)
+        .await
+        .map_err(conflict)?;
+    app.context.publish_owed(&message).await;
     tracing::info!(user.id = %user.id, "an account was deleted by its owner");
     let mut response = StatusCode::NO_CONTENT.into_response();
     if cookies::are_sent(&headers) {

@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{State, StepItem};
 use toktik_catalog::outbox::Owed;
 use toktik_catalog::videos::{Status, Video};
-use toktik_events::payload::{Clip, Rejected, Step};
+use toktik_events::payload::{Change, Clip, Rejected, Step, User};
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, VideoId, intake};
+use toktik_identity::UserId;
 use toktik_objects::keys;
 use toktik_runtime::dead_letter::Reason;
 use toktik_runtime::settings::Keep;
@@ -22,6 +23,7 @@ const LATE_UPLOAD: Duration = Duration::hours(1);
 const STUCK: Duration = Duration::minutes(5);
 /// Until then a run that does not know yet may still write, and a URL that we signed is good.
 const LAST_SWEEP: Duration = Duration::hours(2);
+const CLIPS_AT_ONCE: usize = 50;
 /// So long a deleted clip's tombstone stays.
 const TOMBSTONE: Duration = Duration::days(1);
 
@@ -35,6 +37,7 @@ impl toktik_runtime::Handler for Janitor {
     async fn handle(&self, message: &Message, _: &CancellationToken) -> Result<(), Failure> {
         match &message.payload {
             Payload::Deleted(change) => Ok(self.look_after(change.video_id).await?),
+            Payload::UserDeleted(user) => Ok(self.delete_clips(user).await?),
             Payload::Tick => Ok(self.round().await?),
             _ => Ok(()),
         }
@@ -79,6 +82,38 @@ impl Janitor {
             self.context.publisher.publish(&message).await?;
         }
         Ok(self.context.catalog.settle_owed(owed).await?)
+    }
+
+    /// Deletes every clip of an account that is gone, as its owner would have.
+    async fn delete_clips(&self, user: &User) -> anyhow::Result<()> {
+        let owner: UserId = user.user_id.parse().context("the event names no user")?;
+        let mut after = None;
+        loop {
+            let (videos, next) = self
+                .context
+                .catalog
+                .videos_of(owner, after.as_deref(), CLIPS_AT_ONCE)
+                .await?;
+            for video in videos.iter().filter(|video| video.status != Status::Deleted) {
+                self.delete(video).await?;
+            }
+            if next.is_none() {
+                return Ok(());
+            }
+            after = next;
+        }
+    }
+
+    async fn delete(&self, video: &Video) -> anyhow::Result<()> {
+        let change = Change {
+            video_id: video.id,
+            revision: video.revision + 1,
+        };
+        let now = self.context.clock.now();
+        let message = Message::new(Function::Janitor, now, Payload::Deleted(change)).with_trace(trace::current());
+        self.context.catalog.delete(video, &message, now).await?;
+        self.context.publish_owed(&message).await;
+        Ok(())
     }
 
     async fn look_after(&self, id: VideoId) -> anyhow::Result<()> {

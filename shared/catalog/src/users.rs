@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use chrono::serde::ts_seconds;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use toktik_events::Message;
 use toktik_identity::{
     Bio, DisplayName, Email, Identity, Login, PasswordHash, Role, SessionId, UserId, Username, fingerprint,
 };
 
 use crate::Catalog;
+use crate::outbox;
 use crate::table::{Error, Key, Write};
 
 /// The name shown in place of a deleted account's; reserved, so that nobody can have it.
@@ -320,12 +322,16 @@ impl Catalog {
     }
 
     /// Deletes an account: its names are free, its sessions end, a tombstone stays. A second time does nothing.
-    pub async fn delete_user(&self, id: UserId, now: DateTime<Utc>) -> Result<(), UserError> {
+    ///
+    /// The event is owed: what else belongs to the account is for others to remove.
+    pub async fn delete_user(&self, id: UserId, message: &Message, now: DateTime<Utc>) -> Result<(), UserError> {
         for _ in 0..CHANGE_ATTEMPTS {
             let Some(user) = self.user(id).await? else {
                 return Ok(self.end_sessions(id, None).await?);
             };
-            if self.write_parts(bury(&user, now)?).await?.is_none() {
+            let mut parts = bury(&user, now)?;
+            parts.push((Part::Profile, outbox::remember(message)?));
+            if self.write_parts(parts).await?.is_none() {
                 return Ok(self.end_sessions(id, None).await?);
             }
         }

@@ -19,6 +19,7 @@ pub const REJECTED: &str = "toktik.video.rejected.v1";
 pub const FAILED: &str = "toktik.video.failed.v1";
 pub const UPDATED: &str = "toktik.video.updated.v1";
 pub const DELETED: &str = "toktik.video.deleted.v1";
+pub const USER_DELETED: &str = "toktik.user.deleted.v1";
 pub const LIKED: &str = "toktik.video.liked.v1";
 pub const TICK: &str = "toktik.schedule.tick.v1";
 
@@ -36,6 +37,7 @@ pub enum Payload {
     Failed(Failed),
     Updated(Change),
     Deleted(Change),
+    UserDeleted(User),
     Liked(Liked),
     Tick,
 }
@@ -100,6 +102,12 @@ pub struct Change {
     pub revision: u64,
 }
 
+/// An account that its owner deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub user_id: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Liked {
     pub video_id: VideoId,
@@ -130,6 +138,7 @@ impl Payload {
             Self::Failed(_) => FAILED,
             Self::Updated(_) => UPDATED,
             Self::Deleted(_) => DELETED,
+            Self::UserDeleted(_) => USER_DELETED,
             Self::Liked(_) => LIKED,
             Self::Tick => TICK,
         };
@@ -140,6 +149,7 @@ impl Payload {
     pub fn subject(&self) -> Option<String> {
         match self {
             Self::ObjectCreated(object) => Some(object.key.clone()),
+            Self::UserDeleted(user) => Some(user.user_id.clone()),
             Self::Tick => None,
             _ => self.video_id().map(|id| id.to_string()),
         }
@@ -147,7 +157,7 @@ impl Payload {
 
     pub fn video_id(&self) -> Option<VideoId> {
         match self {
-            Self::ObjectCreated(_) | Self::Tick => None,
+            Self::ObjectCreated(_) | Self::UserDeleted(_) | Self::Tick => None,
             Self::Uploaded(c) | Self::Accepted(c) | Self::Playable(c) | Self::Ready(c) => Some(c.video_id),
             Self::UnitRequested(s) | Self::StepCompleted(s) => Some(s.video_id),
             Self::Rejected(r) => Some(r.video_id),
@@ -174,6 +184,7 @@ impl Payload {
             Self::Rejected(r) => format!("{}.{}.{name}", r.video_id, r.generation),
             Self::Failed(f) => format!("{}.{}.{name}", f.video_id, f.generation),
             Self::Updated(c) | Self::Deleted(c) => format!("{}.{}.{name}", c.video_id, c.revision),
+            Self::UserDeleted(u) => format!("{}.{name}", u.user_id),
             Self::Liked(l) => format!("{}.{}.{}.{name}", l.video_id, l.user_id, l.at),
             Self::Tick => format!("{}.{name}", uuid::Uuid::now_v7()),
         }
@@ -191,7 +202,7 @@ impl Payload {
             Self::Rejected(_) => "rejected",
             Self::Failed(_) => "failed",
             Self::Updated(_) => "updated",
-            Self::Deleted(_) => "deleted",
+            Self::Deleted(_) | Self::UserDeleted(_) => "deleted",
             Self::Liked(_) => "liked",
             Self::Tick => "tick",
         }
@@ -205,6 +216,7 @@ impl Payload {
             Self::Rejected(d) => serde_json::to_value(d),
             Self::Failed(d) => serde_json::to_value(d),
             Self::Updated(d) | Self::Deleted(d) => serde_json::to_value(d),
+            Self::UserDeleted(d) => serde_json::to_value(d),
             Self::Liked(d) => serde_json::to_value(d),
             Self::Tick => Ok(Value::Object(serde_json::Map::new())),
         };
@@ -224,6 +236,7 @@ impl Payload {
             FAILED => read(ty, data).map(Self::Failed),
             UPDATED => read(ty, data).map(Self::Updated),
             DELETED => read(ty, data).map(Self::Deleted),
+            USER_DELETED => read(ty, data).map(Self::UserDeleted),
             LIKED => read(ty, data).map(Self::Liked),
             TICK => Ok(Self::Tick),
             _ => Err(InvalidPayload::UnknownType(ty.to_owned())),

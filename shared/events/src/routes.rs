@@ -90,7 +90,7 @@ pub struct EventRoute {
 
 /// Types that start nothing yet are listed too: a broker passes them on to whoever subscribes.
 pub const EVENTS: &[EventRoute] = {
-    use Function::{Audio, DeadLetter, Janitor, Package, Probe, Thumbnail, Transcode, Upload, Videos};
+    use Function::{Audio, Auth, DeadLetter, Janitor, Package, Probe, Thumbnail, Transcode, Upload, Videos};
     &[
         event(payload::OBJECT_CREATED, &[], &[Probe]),
         event(payload::UPLOADED, &[Upload, Videos, Janitor], &[Probe]),
@@ -106,7 +106,8 @@ pub const EVENTS: &[EventRoute] = {
         event(payload::REJECTED, &[Probe, Transcode, Janitor], &[]),
         event(payload::FAILED, &[DeadLetter], &[]),
         event(payload::UPDATED, &[Videos], &[]),
-        event(payload::DELETED, &[Upload, Videos], &[Janitor]),
+        event(payload::DELETED, &[Upload, Videos, Janitor], &[Janitor]),
+        event(payload::USER_DELETED, &[Auth], &[Janitor]),
         event(payload::LIKED, &[Videos], &[]),
         event(payload::TICK, &[], &[Janitor]),
     ]

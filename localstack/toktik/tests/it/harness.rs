@@ -2,10 +2,11 @@
 //! differences. Time is moved by hand, and events are handled only when the test drains the queues, so that nothing is
 //! waited for.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -197,11 +198,7 @@ impl House {
             .send()
             .await
             .unwrap();
-        let mut items: Vec<_> = scanned
-            .items()
-            .iter()
-            .map(|item| format!("{:?}", item.iter().collect::<BTreeMap<_, _>>()))
-            .collect();
+        let mut items: Vec<String> = scanned.items().iter().map(ordered).collect();
         items.sort();
         items.join("\n")
     }
@@ -378,6 +375,20 @@ impl Answer {
         let named: Vec<&str> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
         assert_eq!(named, fields, "{problem}");
     }
+}
+
+/// An item as text; maps have no order of their own.
+fn ordered(item: &HashMap<String, AttributeValue>) -> String {
+    let text = |value: &AttributeValue| match value {
+        AttributeValue::M(map) => format!("{{{}}}", ordered(map)),
+        other => format!("{other:?}"),
+    };
+    let mut attributes: Vec<String> = item
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", text(value)))
+        .collect();
+    attributes.sort();
+    attributes.join(", ")
 }
 
 /// Does not follow redirects: where they lead is part of the contract.

@@ -85,17 +85,20 @@ impl Handler {
             reason = inner.message,
             "a clip has failed"
         );
-        let trouble = Trouble {
+        let mut trouble = Trouble {
             message: SORRY.to_owned(),
             ..inner
         };
-        if !self.context.catalog.fail(video, &trouble).await? && !self.has_failed(video).await? {
-            return Ok(());
+        if !self.context.catalog.fail(video, &trouble).await? {
+            let Some(before) = self.failed_before(video).await? else {
+                return Ok(());
+            };
+            trouble = before;
         }
         let failed = Failed {
             video_id: video.id,
             generation: video.generation,
-            step: step.step.clone(),
+            step: trouble.step.unwrap_or_default(),
             code: trouble.code,
             message: trouble.message,
         };
@@ -107,10 +110,11 @@ impl Handler {
             .map_err(|error| anyhow!(error).into())
     }
 
-    /// Whether the clip failed before, so that the word of it may have been lost.
-    async fn has_failed(&self, video: &Video) -> Result<bool, Failure> {
+    /// Why the clip failed before: the word of it may have been lost.
+    async fn failed_before(&self, video: &Video) -> Result<Option<Trouble>, Failure> {
         let now = self.context.catalog.video(video.id).await?;
-        Ok(now.is_some_and(|now| now.status == Status::Failed && now.generation == video.generation))
+        let failed = |now: &Video| now.status == Status::Failed && now.generation == video.generation;
+        Ok(now.filter(failed).and_then(|now| now.error))
     }
 }
 

@@ -11,7 +11,6 @@ use toktik_events::payload::{Change, Clip, Rejected, Step, User};
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, VideoId, intake};
 use toktik_identity::UserId;
 use toktik_objects::keys;
-use toktik_runtime::dead_letter::Reason;
 use toktik_runtime::settings::Keep;
 use toktik_runtime::{Context, Failure, trace};
 
@@ -166,10 +165,11 @@ impl Janitor {
             RejectionCode::UploadExpired,
             "The upload was never finished. Start it again to post this clip.",
         );
-        if self.context.catalog.expire(video, &rejection).await? {
-            self.announce_refusal(video, rejection).await?;
+        self.context.catalog.expire(video, &rejection).await?;
+        match self.context.catalog.video(video.id).await? {
+            Some(now) if now.status == Status::Rejected => self.refuse_again(&now).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Whoever refused it did not come to the end of it, or the clip would not be here.
@@ -206,36 +206,17 @@ impl Janitor {
         Ok(())
     }
 
-    /// Asks for every step that is to be done and that nobody is at. An event too many changes nothing.
+    /// Asks for every step that is to be done and that nobody is at, also for one that was given up while the clip does
+    /// not know it: whoever is asked says so again. An event too many changes nothing.
     async fn ask_again(&self, video: &Video) -> anyhow::Result<()> {
         let now = self.context.clock.now();
         let steps = self.context.catalog.steps(video.id, video.generation).await?;
         for item in steps.iter().filter(|item| is_stuck(item, now)) {
             self.context.catalog.requested(video, item, now).await?;
-            if item.state == State::Failed || item.is_exhausted() {
-                self.have_judged(video, item).await?;
-                continue;
-            }
             tracing::info!(video.id = %video.id, step = item.step, unit = item.unit, "asking again for a step");
             self.context.publisher.publish(&self.request(video, item)).await?;
         }
         Ok(())
-    }
-
-    /// The step is given up and the clip does not know it: the dead letter was lost, or there never was one.
-    async fn have_judged(&self, video: &Video, item: &StepItem) -> anyhow::Result<()> {
-        let request = self.request(video, item).with_trace(trace::current());
-        let (code, message) = match &item.error {
-            Some(trouble) => (trouble.code.as_str(), trouble.message.as_str()),
-            None => ("attempts_exhausted", "the step never came to an end"),
-        };
-        let reason = Reason {
-            function: item.step.clone(),
-            code: code.to_owned(),
-            message: message.to_owned(),
-        };
-        let reason = serde_json::to_value(reason)?;
-        self.context.publisher.dead_letter(&request.to_json()?, &reason).await
     }
 
     fn request(&self, video: &Video, item: &StepItem) -> Message {

@@ -209,7 +209,7 @@ mod tests {
             .iter()
             .map(|name| {
                 let part =
-                    json!({"prefix": format!("p/{name}/"), "init_size": 1, "segments": [{"duration": 4.0, "size": 9}]});
+                    json!({"prefix": format!("p/{name}/"), "init_size": 1, "init_hash": 2, "segments": [{"duration": 4.0, "size": 9}]});
                 json!({"name": name, "codecs": "c", "part": part})
             })
             .collect();

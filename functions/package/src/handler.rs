@@ -14,7 +14,7 @@ use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Failure};
 
 use crate::derive::{Standing, standing};
-use crate::{Settings, download, sweep};
+use crate::{Settings, download};
 
 /// Others write too: so often the ledger is read again before the event is left for later.
 const ROUNDS: u32 = 5;
@@ -152,7 +152,6 @@ impl Handler {
     /// What follows from being ready; may be repeated.
     async fn ready(&self, video: &Video) -> Result<(), Failure> {
         self.publish(video, Payload::Ready).await?;
-        sweep::losers(&self.context, video).await?;
         if self.keep == Keep::UntilReady {
             self.context.drop_upload(video).await?;
         }

@@ -9,7 +9,6 @@
 mod derive;
 mod download;
 mod handler;
-mod sweep;
 
 use toktik_events::Function;
 use toktik_media::settings::Settings as Media;

@@ -95,6 +95,10 @@ impl Handler {
     }
 
     async fn decide(&self, video: &Video, cancel: &CancellationToken) -> Result<(), Failure> {
+        if video.status == Status::Rejected {
+            // Its lease has not run out, and there is nothing to wait for.
+            return self.refuse_again(video).await;
+        }
         let step = Step {
             video_id: video.id,
             generation: video.generation,
@@ -104,7 +108,7 @@ impl Handler {
         let work = |_: Lease, _| examine(&self.context, &self.workshops, &self.settings, video, cancel);
         match self.context.under_lease(&step, cancel, work).await? {
             Turn::Worked(lease, Finding::Playable(plan)) => self.accept(&lease, &plan).await,
-            Turn::Worked(_, Finding::Refused(rejection)) => self.reject(video, &rejection).await,
+            Turn::Worked(lease, Finding::Refused(rejection)) => self.reject(&lease, video, &rejection).await,
             Turn::Done => self.announce_again(video).await,
             Turn::Over => self.refuse_again(video).await,
         }
@@ -166,10 +170,13 @@ impl Handler {
         Ok(())
     }
 
-    async fn reject(&self, video: &Video, rejection: &Rejection) -> Result<(), Failure> {
-        if self.context.catalog.reject(video, rejection).await? {
+    async fn reject(&self, lease: &Lease, video: &Video, rejection: &Rejection) -> Result<(), Failure> {
+        let rejected = self.context.catalog.reject(video, rejection).await?;
+        // Nobody is at the clip any more, and it need not wait for the lease's end to be closed.
+        self.context.catalog.release(lease).await?;
+        if rejected {
             tracing::info!(code = rejection.code.as_str(), "refused a clip");
-            return self.after_rejection(video, rejection).await;
+            self.after_rejection(video, rejection).await?;
         }
         Ok(())
     }

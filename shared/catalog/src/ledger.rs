@@ -19,6 +19,9 @@ pub const LEASE: Duration = Duration::seconds(30);
 /// So many really executed attempts, and the step is given up.
 pub const MAX_ATTEMPTS: u32 = 5;
 
+/// While a clip is one of these its steps are done.
+const WORKED_FOR: [Status; 2] = [Status::Processing, Status::Playable];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -67,8 +70,10 @@ pub enum Begin {
     /// Somebody else is at it.
     Busy,
     Done,
-    /// It was given up.
+    /// It was given up, and the clip does not know yet.
     Failed,
+    /// It ran too often without coming to an end.
+    Exhausted,
     /// The clip no longer wants it: deleted, decided, or in another generation; or it was never planned.
     Unwanted,
 }
@@ -151,7 +156,7 @@ impl Lease {
 fn wants(id: VideoId, generation: u32) -> Result<Write, Error> {
     Write::check(meta(id))
         .if_equal("generation", &generation)?
-        .if_one_of("status", &[Status::Processing, Status::Playable])
+        .if_one_of("status", &WORKED_FOR)
 }
 
 impl Catalog {
@@ -167,11 +172,15 @@ impl Catalog {
         let Some(item) = self.step(id, generation, step, unit).await? else {
             return Ok(Begin::Unwanted);
         };
-        match item.state {
+        let in_the_way = match item.state {
             State::Done => return Ok(Begin::Done),
-            State::Failed => return Ok(Begin::Failed),
-            State::Running if item.is_leased(now) => return Ok(Begin::Busy),
-            State::Running | State::Pending => {}
+            State::Failed => Some(Begin::Failed),
+            State::Running if item.is_leased(now) => Some(Begin::Busy),
+            State::Running | State::Pending => item.is_exhausted().then_some(Begin::Exhausted),
+        };
+        if let Some(in_the_way) = in_the_way {
+            let wanted = self.is_wanted(id, generation).await?;
+            return Ok(if wanted { in_the_way } else { Begin::Unwanted });
         }
         let lease = Lease {
             video_id: id,
@@ -193,6 +202,11 @@ impl Catalog {
             Err(Error::Condition(_)) => Ok(Begin::Busy),
             Err(error) => Err(error),
         }
+    }
+
+    async fn is_wanted(&self, id: VideoId, generation: u32) -> Result<bool, Error> {
+        let video = self.video(id).await?.filter(|video| video.generation == generation);
+        Ok(video.is_some_and(|video| WORKED_FOR.contains(&video.status)))
     }
 
     pub async fn step(&self, id: VideoId, generation: u32, step: &str, unit: &str) -> Result<Option<StepItem>, Error> {

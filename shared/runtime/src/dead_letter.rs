@@ -33,15 +33,8 @@ impl Context {
         code: &str,
         why: &str,
     ) -> anyhow::Result<()> {
-        if let Some(asked) = message.and_then(|message| step::asked(function, message)) {
-            let trouble = Trouble {
-                code: code.to_owned(),
-                message: why.to_owned(),
-                step: Some(asked.step.clone()),
-            };
-            self.catalog
-                .give_up(asked.video_id, asked.generation, &asked.step, &asked.unit, &trouble)
-                .await?;
+        if let Some(message) = message {
+            self.record_verdict(function, message, code, why).await?;
         }
         let reason = Reason {
             function: function.to_string(),
@@ -49,5 +42,27 @@ impl Context {
             message: why.to_owned(),
         };
         self.publisher.dead_letter(body, &serde_json::to_value(reason)?).await
+    }
+
+    /// Writes into the ledger that the step which the event asks for is given up.
+    pub async fn record_verdict(
+        &self,
+        function: Function,
+        message: &Message,
+        code: &str,
+        why: &str,
+    ) -> anyhow::Result<()> {
+        let Some(asked) = step::asked(function, message) else {
+            return Ok(());
+        };
+        let trouble = Trouble {
+            code: code.to_owned(),
+            message: why.to_owned(),
+            step: Some(asked.step.clone()),
+        };
+        self.catalog
+            .give_up(asked.video_id, asked.generation, &asked.step, &asked.unit, &trouble)
+            .await?;
+        Ok(())
     }
 }

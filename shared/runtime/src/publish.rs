@@ -71,12 +71,13 @@ impl Publisher {
         }
     }
 
-    /// Sends what was given up to dead-letter, with the reason. A broker does so itself when it is told that the event
-    /// cannot succeed.
+    /// Whether events go to a broker, which has a dead letter of its own for what it is told cannot succeed.
+    pub fn has_broker(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// Sends what was given up to dead-letter, with the reason.
     pub async fn dead_letter(&self, body: &str, error: &Value) -> anyhow::Result<()> {
-        if self.sink.is_some() {
-            return Ok(());
-        }
         let event = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
         let envelope = json!({ "event": event, "error": error }).to_string();
         self.queues.send_to_all(&[Function::DeadLetter], &envelope).await

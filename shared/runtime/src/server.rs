@@ -144,6 +144,18 @@ impl Intake {
         given.as_bytes().ct_eq(token.as_bytes()).into()
     }
 
+    /// A broker brings to dead-letter by itself what is answered with 422.
+    async fn give_up(&self, message: &Message, code: &str, why: &str) -> anyhow::Result<()> {
+        let (context, function) = (&self.context, self.function);
+        if context.publisher.has_broker() {
+            return context.record_verdict(function, message, code, why).await;
+        }
+        // Not the request's body: in binary mode that is only the data, and a batch holds other events too.
+        context
+            .give_up(function, &message.to_json()?, Some(message), code, why)
+            .await
+    }
+
     async fn refuse(&self, failure: Failure, message: &Message) -> Response {
         match failure {
             Failure::Retry { after, reason } => {
@@ -157,13 +169,7 @@ impl Intake {
             Failure::GiveUp { code, reason } => {
                 let why = format!("{reason:#}");
                 tracing::error!(code, reason = why, "an event is given up");
-                // Not the body: in binary mode that is only the data, and a batch holds other events too.
-                let body = message.to_json().unwrap_or_default();
-                let recorded = self
-                    .context
-                    .give_up(self.function, &body, Some(message), code, &why)
-                    .await;
-                match recorded {
+                match self.give_up(message, code, &why).await {
                     Ok(()) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, why).into_response(),
                     Err(error) => Problem::from(error).into_response(),
                 }

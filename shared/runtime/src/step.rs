@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Begin, Lease};
+use toktik_catalog::ledger::{Begin, Lease, MAX_ATTEMPTS};
 use toktik_events::payload::{Clip, Step};
 use toktik_events::{Function, Message, Payload};
 use toktik_objects::keys;
@@ -28,7 +28,7 @@ pub enum Turn<T> {
     Worked(Lease, T),
     /// It was done before.
     Done,
-    /// Nobody wants it, or it was given up.
+    /// Nobody wants it.
     Over,
 }
 
@@ -98,7 +98,13 @@ impl Context {
         let lease = match begun {
             Begin::Started(lease) => lease,
             Begin::Done => return Ok(Turn::Done),
-            Begin::Failed | Begin::Unwanted => return Ok(Turn::Over),
+            Begin::Unwanted => return Ok(Turn::Over),
+            // Whoever gave it up may not have come to say so.
+            Begin::Failed => return Err(Failure::give_up("given_up", anyhow!("the step was given up before"))),
+            Begin::Exhausted => {
+                let why = anyhow!("the step ran {MAX_ATTEMPTS} times without coming to an end");
+                return Err(Failure::give_up("attempts_exhausted", why));
+            }
             Begin::Busy => return Err(Failure::retry_after(BUSY, anyhow!("somebody else holds the lease"))),
         };
         let gauge = Gauge::default();

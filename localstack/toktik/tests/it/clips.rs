@@ -64,6 +64,26 @@ pub(crate) fn silent_clip(directory: &Path, seconds: u32) -> Vec<u8> {
     make(directory, "silent.mp4", &arguments)
 }
 
+/// One that two cores work on for a while.
+pub(crate) fn long_clip(directory: &Path) -> Vec<u8> {
+    let source = "testsrc2=size=1280x720:rate=30:duration=15";
+    let codec = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-crf",
+        "35",
+        "-pix_fmt",
+        "yuv420p",
+    ];
+    make(
+        directory,
+        "long.mp4",
+        &[&["-f", "lavfi", "-i", source], &codec[..]].concat(),
+    )
+}
+
 /// What ffmpeg makes of these arguments, read back.
 pub(crate) fn make(directory: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
     let file = directory.join(name);

@@ -155,9 +155,12 @@ async fn only_parts_that_exist_are_signed_and_only_as_they_are() {
             .iter()
             .any(|name| ["host", "content-length"].contains(&name.to_lowercase().as_str()))
     );
-    for (part, length) in [(first, PART - 1), (first, PART + 1), (last, PART)] {
-        let sent = send(signed(part, vec![0; length])).await;
-        assert_eq!(sent.status, StatusCode::FORBIDDEN, "{length}");
+    let signed_for = |part: &Value| part["url"].as_str().unwrap().contains("content-length%3Bhost");
+    assert!(signed_for(first) && signed_for(last), "the length is not signed");
+    // Short, since the store answers before it has read what it refuses.
+    for part in [first, last] {
+        let sent = send(signed(part, vec![0; 100])).await;
+        assert_eq!(sent.status, StatusCode::FORBIDDEN);
     }
     assert_eq!(upload.arrived(&house, &user).await, []);
 

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 use toktik_events::Function;
 
-use crate::clips::{make, play, silent_clip};
+use crate::clips::{long_clip, play, silent_clip};
 use crate::harness::{Answer, PASSWORD, client, program, send, signed};
 
 const SOON: Duration = Duration::from_secs(2);
@@ -210,26 +210,6 @@ fn children(pid: u32) -> Vec<String> {
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
-
-/// A clip that two cores work on for a while.
-fn long_clip(directory: &Path) -> Vec<u8> {
-    let source = "testsrc2=size=1280x720:rate=30:duration=15";
-    let codec = [
-        "-c:v",
-        "libx264",
-        "-preset",
-        "ultrafast",
-        "-crf",
-        "30",
-        "-pix_fmt",
-        "yuv420p",
-    ];
-    make(
-        directory,
-        "long.mp4",
-        &[&["-f", "lavfi", "-i", source][..], &codec].concat(),
-    )
 }
 
 fn directory() -> TempDir {

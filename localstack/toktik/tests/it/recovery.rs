@@ -355,18 +355,8 @@ async fn what_a_late_run_wrote_for_a_deleted_clip_is_swept() {
 async fn a_running_step_ends_when_its_clip_is_deleted() {
     let house = House::open().await;
     let user = house.user("ada").await;
-    let long = [
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=size=1280x720:rate=30:duration=30",
-        "-c:v",
-        "libx264",
-    ];
-    let long = [&long[..], &["-preset", "ultrafast", "-pix_fmt", "yuv420p"]].concat();
-    let id = house
-        .upload(&user, crate::clips::make(house.directory(), "long.mp4", &long))
-        .await;
+    let long = crate::clips::long_clip(house.directory());
+    let id = house.upload(&user, long).await;
     drain(&house, &[Function::Probe]).await;
     let never = CancellationToken::new();
     let ending = async {
@@ -374,7 +364,7 @@ async fn a_running_step_ends_when_its_clip_is_deleted() {
         Instant::now()
     };
     let (handled, deleted) = tokio::join!(house.worker(Function::Transcode).drain(&never), ending);
-    assert_eq!(handled.unwrap(), 1);
+    assert!(handled.unwrap() > 0);
     assert!(
         deleted.elapsed() < Duration::from_secs(10),
         "it ran to its end: {:?}",

@@ -79,8 +79,7 @@ async fn an_announced_clip_waits_for_its_bytes() {
         .expect(StatusCode::CREATED);
     assert_eq!(created["video"]["visibility"], "public");
     assert_eq!(created["video"]["tags"], json!([]));
-    let nulls = [("description", ""), ("tags", "[]"), ("visibility", "public")];
-    for (field, _) in nulls {
+    for field in ["description", "tags", "visibility"] {
         house
             .post("/videos", Some(&user), with(field, Value::Null))
             .await
@@ -349,8 +348,6 @@ async fn an_upload_can_be_called_off() {
     let user = house.user("ada").await;
     let created = house.announce(&user, 4).await;
     let id = id_of(&created);
-    let cancel = || house.call(Method::DELETE, "/videos/ID/upload", Some(&user), None);
-    cancel().await.problem(404, "not_found");
     let path = format!("/videos/{id}/upload");
     let cancel = || house.call(Method::DELETE, &path, Some(&user), None);
     assert_eq!(cancel().await.status, StatusCode::NO_CONTENT);

@@ -66,3 +66,39 @@ fn ten_minutes_fit_in_one_item() {
     let size = serde_json::to_string(&rendition).map(|text| text.len() * 5);
     assert!(size.is_ok_and(|size| size < 400_000));
 }
+
+#[test]
+fn it_names_its_objects_and_nothing_else() {
+    let object = |key: &str| serde_json::json!({"key": key, "size": 1});
+    let rendition = |prefix: &str| {
+        let segments = serde_json::json!([{"duration": 4.0, "size": 9}]);
+        serde_json::json!({"codecs": "c", "parts": [{"prefix": prefix, "init_size": 1, "init_hash": 2, "segments": segments}]})
+    };
+    let manifest = serde_json::json!({
+        "complete": true, "target_duration": 4,
+        "variants": [{"name": "240p", "width": 2, "height": 2, "frame_rate": {"num": 30, "den": 1}, "max_rate": 1,
+            "sound": "audio", "rendition": rendition("v/2/240p/")}],
+        "sounds": [{"name": "audio", "bit_rate": 1, "channels": 2, "rendition": rendition("s/1/audio/")}],
+        "poster": {"jpeg": object("p.jpg"), "webp": object("p.webp")},
+        "storyboard": {"sprite": object("s.jpg"), "tile_width": 1, "tile_height": 1, "columns": 1, "tiles": 1,
+            "interval": 1.0},
+        "preview": object("a.webp"), "mp3": object("a.mp3"), "download": object("d.mp4"),
+    });
+    let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+    let stay = [
+        "v/2/240p/init.mp4",
+        "s/1/audio/00000.m4s",
+        "p.jpg",
+        "p.webp",
+        "s.jpg",
+        "a.webp",
+        "a.mp3",
+        "d.mp4",
+    ];
+    for key in stay {
+        assert!(manifest.names(key), "{key}");
+    }
+    for key in ["v/1/240p/init.mp4", "v/2/240p", "p.png"] {
+        assert!(!manifest.names(key), "{key}");
+    }
+}

@@ -196,6 +196,7 @@ mod tests {
             state: if result.is_some() { State::Done } else { State::Pending },
             attempts: 1,
             interrupted: 0,
+            postponed: 0,
             lease_until: None,
             requested_at: chrono::DateTime::UNIX_EPOCH,
             progress: 0.0,

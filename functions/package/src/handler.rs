@@ -140,7 +140,8 @@ impl Handler {
             .advance(&look.video, look.before.revision, &progress, Some(lease), now)
             .await?
         {
-            catalog.release(lease).await?;
+            // Somebody changed the clip meanwhile; that is no fault of the step's.
+            catalog.interrupt(lease).await?;
             return Ok(false);
         }
         let took = now - look.video.created_at;

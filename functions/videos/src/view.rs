@@ -249,6 +249,7 @@ mod tests {
             state,
             attempts: 1,
             interrupted: 0,
+            postponed: 0,
             lease_until: None,
             requested_at: DateTime::UNIX_EPOCH,
             progress,

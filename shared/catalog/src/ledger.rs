@@ -16,8 +16,11 @@ use crate::videos::{Status, Trouble, Video, done_unless_condition, meta, open_wo
 
 /// How long a run may be silent before somebody else takes over.
 pub const LEASE: Duration = Duration::seconds(30);
-/// So many really executed attempts, and the step is given up.
+/// So many runs that never came to an end, and the step is given up: it takes down whoever begins it.
 pub const MAX_ATTEMPTS: u32 = 5;
+/// So many runs that ended in the wish for another one, and the step is given up: what was out of reach for this long
+/// does not come back by itself. With the queue's backoff that is more than an hour.
+pub const MAX_POSTPONED: u32 = 20;
 
 /// While a clip is one of these its steps are done.
 const WORKED_FOR: [Status; 2] = [Status::Processing, Status::Playable];
@@ -42,6 +45,9 @@ pub struct StepItem {
     /// Runs that ended because the host had to stop: no fault of the step's.
     #[serde(default)]
     pub interrupted: u32,
+    /// Runs that asked to be tried another time: a store was out of reach.
+    #[serde(default)]
+    pub postponed: u32,
     /// Milliseconds since the epoch.
     pub lease_until: Option<i64>,
     /// When somebody was last asked to do it.
@@ -107,6 +113,7 @@ pub(crate) fn pending(
         state: State::Pending,
         attempts: 0,
         interrupted: 0,
+        postponed: 0,
         lease_until: None,
         requested_at: now,
         progress: 0.0,
@@ -231,6 +238,12 @@ impl Catalog {
     /// The same where the host has to stop, so that the run does not count.
     pub async fn interrupt(&self, lease: &Lease) -> Result<(), Error> {
         let write = lease.still_mine(released(lease)?.add("interrupted", 1))?;
+        done_unless_condition(self.table.write(vec![write]).await).map(|_| ())
+    }
+
+    /// The same where the run came to its end and wants another one, later.
+    pub async fn postpone(&self, lease: &Lease) -> Result<(), Error> {
+        let write = lease.still_mine(released(lease)?.add("postponed", 1))?;
         done_unless_condition(self.table.write(vec![write]).await).map(|_| ())
     }
 
@@ -400,7 +413,8 @@ impl StepItem {
 
     /// Whether it ran too often without coming to an end.
     pub fn is_exhausted(&self) -> bool {
-        self.attempts.saturating_sub(self.interrupted) >= MAX_ATTEMPTS
+        let ended = self.interrupted + self.postponed;
+        self.attempts.saturating_sub(ended) >= MAX_ATTEMPTS || self.postponed >= MAX_POSTPONED
     }
 
     /// Whether nothing more will come of it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Begin, Lease, MAX_ATTEMPTS};
+use toktik_catalog::ledger::{Begin, Lease};
 use toktik_events::payload::{Clip, Step};
 use toktik_events::{Function, Message, Payload};
 use toktik_objects::keys;
@@ -102,7 +102,7 @@ impl Context {
             // Whoever gave it up may not have come to say so.
             Begin::Failed => return Err(Failure::give_up("given_up", anyhow!("the step was given up before"))),
             Begin::Exhausted => {
-                let why = anyhow!("the step ran {MAX_ATTEMPTS} times without coming to an end");
+                let why = anyhow!("the step was begun again and again without coming to an end");
                 return Err(Failure::give_up("attempts_exhausted", why));
             }
             Begin::Busy => return Err(Failure::retry_after(BUSY, anyhow!("somebody else holds the lease"))),
@@ -118,12 +118,8 @@ impl Context {
         };
         match outcome {
             Some(Ok(result)) => Ok(Turn::Worked(lease, result)),
-            Some(Err(failure)) if cancel.is_cancelled() => {
-                self.catalog.interrupt(&lease).await?;
-                Err(failure)
-            }
             Some(Err(failure)) => {
-                self.catalog.release(&lease).await?;
+                self.give_back(&lease, &failure, cancel).await?;
                 Err(failure)
             }
             None => {
@@ -131,6 +127,15 @@ impl Context {
                 Ok(Turn::Over)
             }
         }
+    }
+
+    async fn give_back(&self, lease: &Lease, failure: &Failure, cancel: &CancellationToken) -> Result<(), Failure> {
+        match failure {
+            Failure::Retry { .. } if cancel.is_cancelled() => self.catalog.interrupt(lease).await?,
+            Failure::Retry { .. } => self.catalog.postpone(lease).await?,
+            Failure::GiveUp { .. } => self.catalog.release(lease).await?,
+        }
+        Ok(())
     }
 
     /// Renews the lease until that is refused.

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Begin, Lease, ManifestItem};
+use toktik_catalog::ledger::{Begin, Lease, MAX_ATTEMPTS, MAX_POSTPONED, ManifestItem};
 use toktik_catalog::videos::{Status, Trouble, Video};
 use toktik_events::payload::{Clip, Step};
 use toktik_events::{Function, Message, Payload, VideoId, intake, routes};
@@ -393,7 +393,7 @@ async fn a_step_that_never_comes_to_an_end_fails_the_clip() {
     let (house, broker) = brokered(1).await;
     let (_, id) = probed(&house).await;
     house.lose(Function::Transcode).await;
-    for _ in 0..toktik_catalog::ledger::MAX_ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         lease(&house, &id).await;
         house.advance(LEASE_OVER);
     }
@@ -414,13 +414,44 @@ async fn runs_that_the_host_broke_off_do_not_count() {
     let house = House::open().await;
     let (_, id) = probed(&house).await;
     house.lose(Function::Transcode).await;
-    for _ in 0..toktik_catalog::ledger::MAX_ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let lease = lease(&house, &id).await;
         house.context.catalog.interrupt(&lease).await.unwrap();
     }
     house.advance(STUCK);
     house.sweep().await;
     assert_eq!(house.video(&id, None).await["status"], "ready");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_out_of_reach_for_a_while_fails_nothing() {
+    let house = House::open().await;
+    let (_, id) = probed(&house).await;
+    let scratch = house.directory().join("scratch");
+    std::fs::rename(&scratch, house.directory().join("elsewhere")).unwrap();
+    for attempt in 1..=MAX_ATTEMPTS + 1 {
+        house.cloud.release_in_flight().await.unwrap();
+        drain(&house, &[Function::Transcode]).await;
+        assert_eq!(attempts(&house, &id, "transcode", UNIT).await, attempt);
+        house.advance(STUCK);
+    }
+    std::fs::rename(house.directory().join("elsewhere"), &scratch).unwrap();
+    house.cloud.release_in_flight().await.unwrap();
+    house.drain().await;
+    assert_eq!(known(&house, &id).await.status, Status::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_comes_into_reach_fails_the_clip_in_the_end() {
+    let house = House::open().await;
+    let (_, id) = probed(&house).await;
+    for _ in 0..MAX_POSTPONED {
+        let lease = lease(&house, &id).await;
+        house.context.catalog.postpone(&lease).await.unwrap();
+    }
+    house.drain().await;
+    let error = known(&house, &id).await.error.unwrap();
+    assert_eq!(error.code, "attempts_exhausted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -503,7 +534,7 @@ async fn a_lease_keeps_others_away_until_it_runs_out() {
     drain(&house, &[Function::Transcode]).await;
     assert_eq!(attempts(&house, &id, "transcode", UNIT).await, 2);
     is_fenced_off(&house, &old).await;
-    house.drain().await;
+    house.sweep().await;
     assert_eq!(house.video(&id, None).await["status"], "ready");
     is_fenced_off(&house, &old).await;
     assert!(

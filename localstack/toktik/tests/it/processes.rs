@@ -144,15 +144,6 @@ impl Running {
         .await
     }
 
-    /// Waits until the picture is being encoded.
-    async fn until_encoding(&self) {
-        until("ffmpeg encodes", PATIENCE, async || {
-            let children = children(self.pid());
-            children.iter().any(|command| command.contains("libx264")).then_some(())
-        })
-        .await;
-    }
-
     /// Bytes of memory that are really there.
     fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
@@ -196,16 +187,32 @@ async fn run(arguments: &[&str]) -> (Output, String) {
     (output, String::from_utf8(text).unwrap())
 }
 
-/// The command lines of a process's children.
-fn children(pid: u32) -> Vec<String> {
+/// The command lines of the tools that work in this data directory, whoever their parent is by now.
+fn tools(data: &Path) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let of_parent = |directory: &Path| {
-        let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
-        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned();
-        let command = std::fs::read(directory.join("cmdline")).ok()?;
-        (parent == pid.to_string()).then(|| String::from_utf8_lossy(&command).replace('\0', " "))
+    let in_scratch = |process: &Path| {
+        let at_work = std::fs::read_link(process.join("cwd"))
+            .ok()?
+            .starts_with(data.join("scratch"));
+        let command = std::fs::read(process.join("cmdline")).ok().filter(|_| at_work)?;
+        Some(String::from_utf8_lossy(&command).replace('\0', " "))
     };
-    processes.filter_map(|entry| of_parent(&entry.path())).collect()
+    processes.filter_map(|entry| in_scratch(&entry.path())).collect()
+}
+
+async fn until_no_tool_is_left(data: &Path) {
+    until("no tool is left", SOON, async || tools(data).is_empty().then_some(())).await;
+}
+
+/// Waits until the picture is being encoded.
+async fn until_encoding(data: &Path) {
+    until("ffmpeg encodes", PATIENCE, async || {
+        tools(data)
+            .iter()
+            .any(|command| command.contains("libx264"))
+            .then_some(())
+    })
+    .await;
 }
 
 fn mode(path: &Path) -> u32 {
@@ -284,8 +291,9 @@ async fn a_kill_in_the_middle_of_encoding_costs_nothing_but_time() {
     let first = Running::up(&data).await;
     let token = first.token().await;
     let id = first.upload(&token, long_clip(dir.path())).await;
-    first.until_encoding().await;
+    until_encoding(&data).await;
     first.kill().await;
+    until_no_tool_is_left(&data).await;
 
     let second = Running::up(&data).await;
     let video = second.until_ready(&id).await;
@@ -300,19 +308,17 @@ async fn a_kill_in_the_middle_of_encoding_costs_nothing_but_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_clip_is_not_encoded_to_its_end() {
     let dir = directory();
-    let running = Running::up(&dir.path().join("data")).await;
+    let data = dir.path().join("data");
+    let running = Running::up(&data).await;
     let token = running.token().await;
     let id = running.upload(&token, long_clip(dir.path())).await;
-    running.until_encoding().await;
+    until_encoding(&data).await;
     let path = format!("/api/v1/videos/{id}");
     running
         .call(Method::DELETE, &path, Some(&token), None)
         .await
         .expect(StatusCode::NO_CONTENT);
-    until("no child is left", SOON, async || {
-        children(running.pid()).is_empty().then_some(())
-    })
-    .await;
+    until_no_tool_is_left(&data).await;
     running.get("/healthz").await.expect_ok();
     running.stop().await;
 }
@@ -324,11 +330,11 @@ async fn up_ends_at_once_while_it_encodes_and_goes_on_later() {
     let first = Running::up(&data).await;
     let token = first.token().await;
     let id = first.upload(&token, long_clip(dir.path())).await;
-    first.until_encoding().await;
+    until_encoding(&data).await;
     first.stop().await;
 
     let second = Running::up(&data).await;
-    second.until_encoding().await;
+    until_encoding(&data).await;
     let path = format!("/api/v1/videos/{id}");
     second
         .call(Method::DELETE, &path, Some(&token), None)

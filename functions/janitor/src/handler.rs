@@ -129,11 +129,7 @@ impl Janitor {
             Status::Processing | Status::Playable => self.ask_again(video).await,
             Status::Ready => self.tidy(video).await,
             Status::Rejected => self.refuse_again(video).await,
-            Status::Failed => {
-                // Its original stays: the owner may retry.
-                self.context.objects.delete_prefix(&keys::media_of(video.id)).await?;
-                self.close(video).await
-            }
+            Status::Failed => self.tidy_failed(video).await,
             Status::Deleted => self.bury(video).await,
         }
     }
@@ -257,6 +253,16 @@ impl Janitor {
             return Ok(());
         }
         self.context.drop_upload(video).await?;
+        self.close(video).await
+    }
+
+    /// The original stays: the owner may try again. Should that have happened by now, the new generation's objects are
+    /// none of ours.
+    async fn tidy_failed(&self, video: &Video) -> anyhow::Result<()> {
+        for generation in 1..=video.generation {
+            let made = keys::generation(video.id, generation);
+            self.context.objects.delete_prefix(&made).await?;
+        }
         self.close(video).await
     }
 

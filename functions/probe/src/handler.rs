@@ -51,9 +51,12 @@ impl Handler {
             return Ok(());
         };
         let video = self.context.catalog.video(id).await?;
-        let Some(video) = video.filter(|video| expects(video, object)) else {
+        let Some(video) = video else {
             return self.remove(&object.key).await;
         };
+        if !expects(&video, object) {
+            return self.remove_unless_accepted(&video, &object.key).await;
+        }
         if video.status == Status::Ready {
             // Told again of what was accepted, or bytes that came after it: the janitor knows what is to be kept.
             return Ok(self.context.catalog.reopen_work(id).await?);
@@ -81,6 +84,18 @@ impl Handler {
             video = now;
         }
         self.decide(&video, cancel).await
+    }
+
+    /// The event may be old news of bytes that others have replaced since, where a store lets them: what lies there now
+    /// decides.
+    async fn remove_unless_accepted(&self, video: &Video, key: &str) -> Result<(), Failure> {
+        if video.upload.key == key && !matches!(video.status, Status::Rejected | Status::Deleted) {
+            let head = self.context.objects.head(key).await.map_err(anyhow::Error::from)?;
+            if head.map(|head| head.etag) == video.source_etag {
+                return Ok(());
+            }
+        }
+        self.remove(key).await
     }
 
     /// Nobody expects these bytes: the clip is gone or decided, or they lie where they should not.

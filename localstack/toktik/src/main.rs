@@ -25,6 +25,7 @@ enum Command {
     #[command(disable_help_flag = true)]
     Run {
         /// auth, upload, videos, playback, probe, transcode, thumbnail, audio, package, dead-letter or janitor
+        #[arg(allow_hyphen_values = true)]
         function: String,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,

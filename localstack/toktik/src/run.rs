@@ -7,11 +7,16 @@ use toktik_events::Function;
 use toktik_runtime::run_function;
 
 pub fn main(function: &str, arguments: Vec<OsString>) -> ExitCode {
+    let names = Function::ALL.map(Function::name).join(", ");
+    if ["--help", "-h"].contains(&function) {
+        println!("Usage: toktik run FUNCTION [SETTINGS]\n\nFunctions: {names}");
+        println!("\n`toktik run FUNCTION --help` lists the settings of one.");
+        return ExitCode::SUCCESS;
+    }
     let function: Function = match function.parse() {
         Ok(function) => function,
         Err(error) => {
-            let names: Vec<&str> = Function::ALL.iter().map(|function| function.name()).collect();
-            eprintln!("toktik: {error}. Functions: {}", names.join(", "));
+            eprintln!("toktik: {error}. Functions: {names}");
             return ExitCode::FAILURE;
         }
     };

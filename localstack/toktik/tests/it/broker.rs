@@ -1,6 +1,7 @@
 //! A Broker of the test's own: takes every event that functions publish, keeps it, and passes it on to the queues, once
 //! or more often. And a look into the queues, to read, add to and lose what is in them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use aws_sdk_sqs::Client;
@@ -20,15 +21,36 @@ pub(crate) struct Broker {
     seen: Arc<Mutex<Vec<Value>>>,
     queues: Arc<OnceLock<Client>>,
     copies: usize,
+    /// Refuses each event when it first comes.
+    stubborn: bool,
+    refused: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// A house whose events go through a Broker that delivers each so many times.
 pub(crate) async fn brokered(copies: usize) -> (House, Broker) {
-    let broker = Broker {
+    connected(Broker {
         seen: Arc::default(),
         queues: Arc::default(),
         copies,
-    };
+        stubborn: false,
+        refused: Arc::default(),
+    })
+    .await
+}
+
+/// A house whose events go through a Broker that takes each only when it comes again.
+pub(crate) async fn stubbornly_brokered() -> (House, Broker) {
+    connected(Broker {
+        seen: Arc::default(),
+        queues: Arc::default(),
+        copies: 1,
+        stubborn: true,
+        refused: Arc::default(),
+    })
+    .await
+}
+
+async fn connected(broker: Broker) -> (House, Broker) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let router = Router::new().route("/", post(take)).with_state(broker.clone());
@@ -41,6 +63,10 @@ pub(crate) async fn brokered(copies: usize) -> (House, Broker) {
 async fn take(State(broker): State<Broker>, headers: HeaderMap, body: String) -> StatusCode {
     assert_eq!(headers["content-type"], "application/cloudevents+json; charset=utf-8");
     let event: Value = serde_json::from_str(&body).unwrap();
+    let first = broker.refused.lock().unwrap().insert(event["id"].to_string());
+    if broker.stubborn && first {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
     let targets = routes::targets(event["type"].as_str().unwrap());
     broker.seen.lock().unwrap().push(event);
     for function in targets {

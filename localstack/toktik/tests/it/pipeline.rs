@@ -1,5 +1,7 @@
 //! The steps and the events between them: repeated, reordered, raced, traced, given up and tried again.
 
+use axum::body::Body;
+use axum::extract::Request;
 use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -9,8 +11,10 @@ use toktik_catalog::videos::{Status, Trouble, Video};
 use toktik_events::payload::{Clip, Step};
 use toktik_events::{Function, Message, Payload, VideoId, intake, routes};
 use toktik_objects::keys;
+use toktik_runtime::server;
+use tower::ServiceExt;
 
-use crate::broker::brokered;
+use crate::broker::{brokered, stubbornly_brokered};
 use crate::clips::{clip, silent_clip};
 use crate::harness::{House, User, send, signed};
 
@@ -101,8 +105,8 @@ async fn a_finished_clip_is_deaf_to_every_event_it_ever_saw() {
 
 /// What the store says of the upload, in its own words.
 async fn notification(house: &House, id: &str) -> String {
-    let key = known(house, id).await.upload.key;
-    let object = json!({"key": key, "size": 1, "eTag": "e"});
+    let video = known(house, id).await;
+    let object = json!({"key": video.upload.key, "size": video.upload.size, "eTag": video.source_etag});
     json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "toktik"}, "object": object}}]})
         .to_string()
 }
@@ -123,6 +127,24 @@ async fn events_that_all_come_twice_make_everything_once() {
     assert_eq!(steps.len(), 6, "{steps:?}");
     assert!(steps.iter().all(|step| step.attempts == 1), "{steps:?}");
     assert_eq!(house.messages().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_cannot_be_sent_at_first_are_sent_in_the_end() {
+    let (house, broker) = stubbornly_brokered().await;
+    let user = house.user("ada").await;
+    let id = house.publish(&user, silent_clip(house.directory(), 1)).await;
+    // Each round brings back what waits for its next try; probe, steps and package are three, and each sends several.
+    for _ in 0..12 {
+        house.cloud.release_in_flight().await.unwrap();
+        house.drain().await;
+    }
+    assert_eq!(house.video(&id, None).await["status"], "ready");
+    assert_eq!(house.messages().await, 0);
+    assert!(!broker.told("toktik.video.ready.v1").is_empty());
+    for (step, unit) in [("probe", ""), ("transcode", UNIT), ("thumbnail", ""), ("package", "")] {
+        assert_eq!(attempts(&house, &id, step, unit).await, 1, "{step}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -569,4 +591,85 @@ async fn a_lease_that_was_taken_over_while_its_holder_slept_is_lost() {
     assert!(!catalog.finish(&old, &Value::Null).await.unwrap(), "two holders");
     assert!(catalog.renew(&new, 0.5, house.now()).await.unwrap());
     assert!(catalog.finish(&new, &json!({"tracks": []})).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_records_in_one_message_the_one_that_cannot_succeed_fails_its_own_clip() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let good = house.upload(&user, silent_clip(house.directory(), 1)).await;
+    let bad = house.upload(&user, b"gone before anybody looks".to_vec()).await;
+    house.lose(Function::Probe).await;
+    let gone = known(&house, &bad).await.upload.key;
+    house.context.objects.delete(&[gone]).await.unwrap();
+    let mut records = Vec::new();
+    for id in [&good, &bad] {
+        let mut told: Value = serde_json::from_str(&notification(&house, id).await).unwrap();
+        records.push(told["Records"][0].take());
+    }
+    house
+        .deliver(Function::Probe, &json!({ "Records": records }).to_string())
+        .await;
+    house.drain().await;
+    assert_eq!(known(&house, &good).await.status, Status::Ready);
+    assert_eq!(known(&house, &bad).await.error.unwrap().code, "source_missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_word_of_other_bytes_does_not_cost_the_accepted_ones() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, silent_clip(house.directory(), 1)).await;
+    let mut told: Value = serde_json::from_str(&notification(&house, &id).await).unwrap();
+    told["Records"][0]["s3"]["object"]["eTag"] = json!("0123456789abcdef0123456789abcdef");
+    house.lose(Function::Probe).await;
+    house.deliver(Function::Probe, &told.to_string()).await;
+    house.drain().await;
+    assert_eq!(house.objects().await, [known(&house, &id).await.upload.key]);
+}
+
+/// What a function that is started over HTTP answers to this event.
+async fn answer(house: &House, function: Function, event: &str) -> StatusCode {
+    let handler = house.worker(function).handler.clone();
+    let router = server::events(function, handler, house.context.clone(), None, CancellationToken::new());
+    let request = Request::post("/").header("content-type", "application/cloudevents+json");
+    let request = request.body(Body::from(event.to_owned())).unwrap();
+    router.oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_the_verdict_is_the_status() {
+    let house = House::open().await;
+    let (_, id) = probed(&house).await;
+    let event = house.waiting(Function::Transcode).await[0].to_string();
+    house.lose(Function::Transcode).await;
+    assert_eq!(
+        answer(&house, Function::Transcode, "not even JSON").await,
+        StatusCode::BAD_REQUEST
+    );
+
+    let held = lease(&house, &id).await;
+    assert_eq!(
+        answer(&house, Function::Transcode, &event).await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    house.context.catalog.release(&held).await.unwrap();
+    let key = known(&house, &id).await.upload.key;
+    house.context.objects.delete(&[key]).await.unwrap();
+    assert_eq!(
+        answer(&house, Function::Transcode, &event).await,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+
+    let letter = house.waiting(Function::DeadLetter).await[0].to_string();
+    assert_eq!(
+        answer(&house, Function::DeadLetter, &letter).await,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(known(&house, &id).await.error.unwrap().code, "source_missing");
+    assert_eq!(
+        answer(&house, Function::Transcode, &event).await,
+        StatusCode::NO_CONTENT,
+        "it is decided"
+    );
 }

@@ -403,6 +403,8 @@ async fn every_function_lists_its_settings() {
             assert!(text.contains(setting), "{function} does not list {setting}: {text}");
         }
     }
+    let (output, text) = run(&["run", "--help"]).await;
+    assert!(output.status.success() && text.contains("transcode"), "{text}");
     let (output, text) = run(&["run", "nonsense"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("nonsense") && text.contains("probe"), "{text}");

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::results::Sound;
@@ -13,7 +12,7 @@ use toktik_media::encode;
 use toktik_media::manifest::Object;
 use toktik_media::settings::Settings;
 use toktik_objects::keys;
-use toktik_runtime::step::{self, Gauge};
+use toktik_runtime::step::{self, Gauge, Outcome};
 use toktik_runtime::workshop::{SOURCE, Workshops};
 use toktik_runtime::{Context, Failure};
 
@@ -44,7 +43,7 @@ impl Handler {
         })
     }
 
-    async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Value, Failure> {
+    async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Outcome, Failure> {
         let made = match self.mp3(&lease, &gauge, cancel).await {
             Ok(mp3) => Sound {
                 mp3,
@@ -59,7 +58,9 @@ impl Handler {
             }
             Err(retry) => return Err(retry),
         };
-        Ok(serde_json::to_value(made).context("recording what was made")?)
+        Ok(Outcome::Made(
+            serde_json::to_value(made).context("recording what was made")?,
+        ))
     }
 
     async fn mp3(&self, lease: &Lease, gauge: &Gauge, cancel: &CancellationToken) -> Result<Option<Object>, Failure> {

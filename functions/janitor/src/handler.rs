@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{State, StepItem};
 use toktik_catalog::outbox::Owed;
 use toktik_catalog::videos::{Status, Video};
-use toktik_events::payload::{Change, Clip, Rejected, Step, User};
+use toktik_events::payload::{Change, Clip, Step, User};
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, VideoId, intake};
 use toktik_identity::UserId;
 use toktik_objects::keys;
@@ -162,29 +162,16 @@ impl Janitor {
             "The upload was never finished. Start it again to post this clip.",
         );
         self.context.catalog.expire(video, &rejection).await?;
+        self.refuse_again(video).await
+    }
+
+    /// Whoever refused it may not have come to the end of it, or the clip would not be here.
+    async fn refuse_again(&self, video: &Video) -> anyhow::Result<()> {
+        self.context.announce_refusal(Function::Janitor, video.id).await?;
         match self.context.catalog.video(video.id).await? {
-            Some(now) if now.status == Status::Rejected => self.refuse_again(&now).await,
+            Some(now) if now.status == Status::Rejected => self.close(&now).await,
             _ => Ok(()),
         }
-    }
-
-    /// Whoever refused it did not come to the end of it, or the clip would not be here.
-    async fn refuse_again(&self, video: &Video) -> anyhow::Result<()> {
-        match video.rejection() {
-            Some(rejection) => self.announce_refusal(video, rejection).await,
-            None => self.close(video).await,
-        }
-    }
-
-    async fn announce_refusal(&self, video: &Video, rejection: Rejection) -> anyhow::Result<()> {
-        self.publish(Payload::Rejected(Rejected {
-            video_id: video.id,
-            generation: video.generation,
-            rejection,
-        }))
-        .await?;
-        self.context.drop_objects(video).await?;
-        self.close(video).await
     }
 
     async fn begin(&self, video: &Video, etag: &str) -> anyhow::Result<()> {
@@ -278,11 +265,6 @@ impl Janitor {
             self.context.catalog.close_work(video).await?;
         }
         Ok(())
-    }
-
-    async fn publish(&self, payload: Payload) -> anyhow::Result<()> {
-        let message = Message::new(Function::Janitor, self.context.clock.now(), payload);
-        self.context.publisher.publish(&message).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sweeps up: whatever got stuck, was abandoned or is no longer wanted.
 //!
-//! Started by `toktik.schedule.tick.v1` and by `toktik.video.deleted.v1`. Goes through the clips that somebody still has
+//! Started by `toktik.schedule.tick.v1`, `toktik.video.deleted.v1` and `toktik.user.deleted.v1`. Goes through the clips that somebody still has
 //! to look after, never through the whole table: asks again for steps that nobody is at, refuses uploads that never came,
 //! removes what belongs to deleted and refused clips, drops originals whose time is over, publishes events that stayed
 //! behind, and ranks the popular clips.

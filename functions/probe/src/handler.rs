@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{Lease, StepItem};
 use toktik_catalog::videos::{Status, Video};
-use toktik_events::payload::{Clip, ObjectCreated, Rejected, Step};
-use toktik_events::{Function, Message, Payload, Rejection};
+use toktik_events::payload::{Clip, ObjectCreated, Step};
+use toktik_events::{Function, Message, Payload};
 use toktik_media::plan::Plan;
 use toktik_media::settings::Settings;
 use toktik_objects::keys;
@@ -112,7 +112,7 @@ impl Handler {
     async fn decide(&self, video: &Video, cancel: &CancellationToken) -> Result<(), Failure> {
         if video.status == Status::Rejected {
             // Its lease has not run out, and there is nothing to wait for.
-            return self.refuse_again(video).await;
+            return Ok(self.context.announce_refusal(Function::Probe, video.id).await?);
         }
         let step = Step {
             video_id: video.id,
@@ -123,9 +123,11 @@ impl Handler {
         let work = |_: Lease, _| examine(&self.context, &self.workshops, &self.settings, video, cancel);
         match self.context.under_lease(&step, cancel, work).await? {
             Turn::Worked(lease, Finding::Playable(plan)) => self.accept(&lease, &plan).await,
-            Turn::Worked(lease, Finding::Refused(rejection)) => self.reject(&lease, video, &rejection).await,
+            Turn::Worked(lease, Finding::Refused(rejection)) => {
+                Ok(self.context.refuse(Function::Probe, &lease, &rejection).await?)
+            }
             Turn::Done => self.announce_again(video).await,
-            Turn::Over => self.refuse_again(video).await,
+            Turn::Over => Ok(self.context.announce_refusal(Function::Probe, video.id).await?),
         }
     }
 
@@ -182,39 +184,6 @@ impl Handler {
         if waiting.iter().any(accepted) {
             self.publish(Payload::Accepted(clip)).await?;
         }
-        Ok(())
-    }
-
-    async fn reject(&self, lease: &Lease, video: &Video, rejection: &Rejection) -> Result<(), Failure> {
-        let rejected = self.context.catalog.reject(video, rejection).await?;
-        // Nobody is at the clip any more, and it need not wait for the lease's end to be closed.
-        self.context.catalog.release(lease).await?;
-        if rejected {
-            tracing::info!(code = rejection.code.as_str(), "refused a clip");
-            self.after_rejection(video, rejection).await?;
-        }
-        Ok(())
-    }
-
-    async fn refuse_again(&self, video: &Video) -> Result<(), Failure> {
-        let now = self.context.catalog.video(video.id).await?;
-        let Some(now) = now.filter(|now| now.status == Status::Rejected) else {
-            return Ok(());
-        };
-        match now.rejection() {
-            Some(rejection) => self.after_rejection(&now, &rejection).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn after_rejection(&self, video: &Video, rejection: &Rejection) -> Result<(), Failure> {
-        let payload = Payload::Rejected(Rejected {
-            video_id: video.id,
-            generation: video.generation,
-            rejection: rejection.clone(),
-        });
-        self.publish(payload).await?;
-        self.context.drop_objects(video).await?;
         Ok(())
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::results::Thumbnails;
@@ -15,7 +14,7 @@ use toktik_media::manifest::{Object, Poster, Storyboard};
 use toktik_media::plan::Plan;
 use toktik_media::settings::Settings as MediaSettings;
 use toktik_objects::keys;
-use toktik_runtime::step::{self, Gauge};
+use toktik_runtime::step::{self, Gauge, Outcome};
 use toktik_runtime::workshop::{SOURCE, Workshop, Workshops};
 use toktik_runtime::{Context, Failure};
 
@@ -87,7 +86,7 @@ impl Handler {
         })
     }
 
-    async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Value, Failure> {
+    async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Outcome, Failure> {
         let (video, plan) = self.context.planned(&lease).await?;
         let workshop = self.workshops.open(TIME, cancel)?;
         workshop.fetch_source(&self.context.objects, &video).await?;
@@ -116,7 +115,9 @@ impl Handler {
             preview,
             warnings,
         };
-        Ok(serde_json::to_value(made).context("recording what was made")?)
+        Ok(Outcome::Made(
+            serde_json::to_value(made).context("recording what was made")?,
+        ))
     }
 }
 

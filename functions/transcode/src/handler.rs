@@ -4,17 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
-use toktik_catalog::videos::Video;
-use toktik_events::payload::Rejected;
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode};
 use toktik_media::encode;
-use toktik_media::plan::{Plan, Unit};
 use toktik_media::settings::Settings;
-use toktik_runtime::step::Gauge;
-use toktik_runtime::workshop::{SOURCE, Workshop, Workshops, is_damage};
+use toktik_runtime::step::{Gauge, Outcome};
+use toktik_runtime::workshop::{SOURCE, Workshops, is_damage};
 use toktik_runtime::{Context, Failure};
 
 use crate::segments;
@@ -49,7 +45,7 @@ impl Handler {
         })
     }
 
-    async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Value, Failure> {
+    async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Outcome, Failure> {
         let (video, plan) = self.context.planned(&lease).await?;
         let unknown = || Failure::give_up("unknown_unit", anyhow!("the plan has no unit {}", lease.unit));
         let unit = plan
@@ -59,55 +55,28 @@ impl Handler {
             .ok_or_else(unknown)?;
         let workshop = self.workshops.open(TIME, cancel)?;
         workshop.fetch_source(&self.context.objects, &video).await?;
-        self.encode(&workshop, &video, &plan, unit, &gauge).await?;
-        let made = segments::store(&self.context.objects, &workshop, &plan, unit, &lease).await?;
-        Ok(serde_json::to_value(made).context("recording what was made")?)
-    }
-
-    async fn encode(
-        &self,
-        workshop: &Workshop,
-        video: &Video,
-        plan: &Plan,
-        unit: &Unit,
-        gauge: &Gauge,
-    ) -> Result<(), Failure> {
         let duration = plan.duration();
-        let args = encode::unit_args(plan, unit, SOURCE);
-        let run = workshop.ffmpeg(args, |progress| {
+        let run = workshop.ffmpeg(encode::unit_args(&plan, unit, SOURCE), |progress| {
             gauge.set(progress.seconds.unwrap_or(0.0) / duration);
         });
         match run.await {
-            Ok(_) => Ok(()),
+            Ok(_) => {}
             Err(error) if is_damage(&error) => {
-                tracing::info!(error = %error, "more than half of the clip does not decode");
-                self.reject(video).await?;
-                Err(Failure::give_up("corrupt", error))
+                tracing::info!(%error, "more than half of the clip does not decode");
+                return Ok(Outcome::Refused(corrupt()));
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        let made = segments::store(&self.context.objects, &workshop, &plan, unit, &lease).await?;
+        Ok(Outcome::Made(
+            serde_json::to_value(made).context("recording what was made")?,
+        ))
     }
+}
 
-    async fn reject(&self, video: &Video) -> Result<(), Failure> {
-        let rejection = Rejection::new(
-            RejectionCode::Corrupt,
-            "The file is damaged: less than half of the picture could be decoded.",
-        );
-        if !self.context.catalog.reject(video, &rejection).await? {
-            return Ok(());
-        }
-        let rejected = Rejected {
-            video_id: video.id,
-            generation: video.generation,
-            rejection,
-        };
-        let message = Message::new(
-            Function::Transcode,
-            self.context.clock.now(),
-            Payload::Rejected(rejected),
-        );
-        self.context.publisher.publish(&message).await?;
-        self.context.drop_objects(video).await?;
-        Ok(())
-    }
+fn corrupt() -> Rejection {
+    Rejection::new(
+        RejectionCode::Corrupt,
+        "The file is damaged: less than half of the picture could be decoded.",
+    )
 }

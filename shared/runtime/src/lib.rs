@@ -13,6 +13,7 @@ pub mod function;
 pub mod http;
 mod program;
 pub mod publish;
+mod refusal;
 pub mod server;
 pub mod settings;
 pub mod step;

@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{Begin, Lease};
 use toktik_events::payload::{Clip, Step};
-use toktik_events::{Function, Message, Payload};
+use toktik_events::{Function, Message, Payload, Rejection};
 use toktik_objects::keys;
 
 use crate::context::Context;
@@ -30,6 +30,15 @@ pub enum Turn<T> {
     Done,
     /// Nobody wants it.
     Over,
+}
+
+/// What came of a step that was done.
+#[derive(Debug)]
+pub enum Outcome {
+    /// What package is to know of it.
+    Made(serde_json::Value),
+    /// It showed that the clip cannot be played.
+    Refused(Rejection),
 }
 
 /// How far the work is, 0 to 1, for whoever asks meanwhile.
@@ -166,12 +175,15 @@ impl Context {
         work: impl FnOnce(Lease, Gauge) -> W,
     ) -> Result<(), Failure>
     where
-        W: Future<Output = Result<serde_json::Value, Failure>>,
+        W: Future<Output = Result<Outcome, Failure>>,
     {
         match self.under_lease(step, cancel, work).await? {
             Turn::Over => return Ok(()),
             Turn::Done => {}
-            Turn::Worked(lease, result) => {
+            Turn::Worked(lease, Outcome::Refused(rejection)) => {
+                return Ok(self.refuse(function, &lease, &rejection).await?);
+            }
+            Turn::Worked(lease, Outcome::Made(result)) => {
                 if !self.catalog.finish(&lease, &result).await? {
                     return Ok(());
                 }

@@ -254,3 +254,15 @@ async fn an_empty_file_is_not_even_announced() {
     let mine = house.get("/me/videos", Some(&user)).await.expect(StatusCode::OK);
     assert_eq!(mine["items"], Value::Array(Vec::new()));
 }
+
+/// Ten seconds of which only the first two can be decoded: probing finds a clip, transcode finds out.
+#[tokio::test(flavor = "multi_thread")]
+async fn mostly_damaged() {
+    let house = House::open().await;
+    let mut bytes = clip(house.directory(), 10);
+    let data = bytes.windows(4).position(|four| four == b"mdat").unwrap() + 4;
+    let index = bytes.windows(4).position(|four| four == b"moov").unwrap();
+    let end = if index > data { index - 4 } else { bytes.len() };
+    bytes[data + (end - data) / 5..end].fill(0);
+    refused(bytes, "corrupt").await;
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use toktik_catalog::videos::Trouble;
 
 use crate::clips::tiny_clip;
-use crate::harness::{House, User, send, signed};
+use crate::harness::{House, PASSWORD, User, send, signed};
 
 /// Keys and types of `GET /videos/{id}`, exactly.
 #[track_caller]
@@ -387,4 +387,34 @@ async fn a_view_counts_once_a_viewer_and_day() {
         .post(&format!("/videos/{waiting}/views"), None, json!({}))
         .await
         .problem(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clips_of_a_deleted_account_go_with_it() {
+    let house = House::open().await;
+    let (ada, eve) = (house.user("ada").await, house.user("eve").await);
+    let clip = tiny_clip(house.directory());
+    let ready = house.publish(&ada, clip.clone()).await;
+    let waiting = house.announce(&ada, 1000).await["video"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let other = house.publish(&eve, clip).await;
+
+    let farewell = house.call(Method::DELETE, "/me", Some(&ada), Some(json!({"password": PASSWORD})));
+    farewell.await.expect(StatusCode::NO_CONTENT);
+    house.drain().await;
+
+    for id in [&ready, &waiting] {
+        house
+            .get(&format!("/videos/{id}"), Some(&ada))
+            .await
+            .problem(404, "not_found");
+    }
+    assert_eq!(house.video(&other, None).await["status"], "ready");
+    let left = house.objects().await;
+    assert!(
+        !left.is_empty() && left.iter().all(|key| key.contains(&other)),
+        "{left:?}"
+    );
 }

@@ -24,8 +24,7 @@ const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 /// Install what is missing and run every check: format, lints, licences, tests
 ///
 /// Installs ffmpeg, Chromium, node, cargo-nextest, cargo-deny and the browser harness's packages where they are missing,
-/// then runs: format, licences and sources, security advisories (where their database can be reached), lints, doc tests
-/// and all tests. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
+/// then runs: format, licences and sources, security advisories (where their database can be reached), lints and all tests. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Handed to `cargo nextest run --workspace`, for example a part of a test's name
@@ -74,9 +73,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     stages.push(stage("advisories", || advisories(&root))?);
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     stages.push(stage("lints", || check(workspace::cargo(&root).args(clippy)))?);
-    stages.push(stage("doc tests", || {
-        check(workspace::cargo(&root).args(["test", "--workspace", "--doc", "--quiet"]))
-    })?);
     // Last: its summary is what a reader looks for at the end.
     stages.push(stage("tests", || {
         check(

@@ -11,7 +11,6 @@ use toktik_events::{Function, Message};
 use toktik_media::encode;
 use toktik_media::manifest::Object;
 use toktik_media::settings::Settings;
-use toktik_objects::keys;
 use toktik_runtime::step::{self, Gauge, Outcome};
 use toktik_runtime::workshop::{SOURCE, Workshops};
 use toktik_runtime::{Context, Failure};
@@ -81,13 +80,7 @@ impl Handler {
         workshop
             .ffmpeg(args, |progress| gauge.set(progress.seconds.unwrap_or(0.0) / duration))
             .await?;
-        let prefix = keys::attempt(
-            lease.video_id,
-            lease.generation,
-            &lease.step,
-            &lease.unit,
-            lease.attempt,
-        );
+        let prefix = step::prefix(lease);
         let key = format!("{prefix}{}", encode::MP3);
         let size = self
             .context

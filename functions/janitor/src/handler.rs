@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{State, StepItem};
 use toktik_catalog::outbox::Owed;
 use toktik_catalog::videos::{Status, Video};
-use toktik_events::payload::{Change, Clip, Step, User};
+use toktik_events::payload::{Change, Step, User};
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, VideoId, intake};
 use toktik_identity::UserId;
 use toktik_objects::keys;
@@ -175,7 +175,7 @@ impl Janitor {
     }
 
     async fn begin(&self, video: &Video, etag: &str) -> anyhow::Result<()> {
-        let payload = Payload::Uploaded(clip(video));
+        let payload = Payload::Uploaded(video.clip());
         let now = self.context.clock.now();
         let message = Message::new(Function::Janitor, now, payload).with_trace(trace::current());
         if self
@@ -210,10 +210,10 @@ impl Janitor {
             unit: item.unit.clone(),
         };
         let payload = match item.step.parse() {
-            Ok(Function::Probe) => Payload::Uploaded(clip(video)),
+            Ok(Function::Probe) => Payload::Uploaded(video.clip()),
             Ok(Function::Transcode) => Payload::UnitRequested(step),
             Ok(Function::Package) => Payload::StepCompleted(step),
-            _ => Payload::Accepted(clip(video)),
+            _ => Payload::Accepted(video.clip()),
         };
         Message::new(Function::Janitor, self.context.clock.now(), payload)
     }
@@ -265,13 +265,6 @@ impl Janitor {
             self.context.catalog.close_work(video).await?;
         }
         Ok(())
-    }
-}
-
-fn clip(video: &Video) -> Clip {
-    Clip {
-        video_id: video.id,
-        generation: video.generation,
     }
 }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_media::encode;
 use toktik_media::manifest::{Manifest, Object, Rendition};
-use toktik_objects::keys;
+use toktik_runtime::step;
 use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Failure};
 
@@ -32,13 +32,7 @@ pub(crate) async fn make(
     }
     let args = encode::download_args(PICTURE, sound.map(|_| SOUND));
     workshop.ffmpeg(args, |_| ()).await?;
-    let prefix = keys::attempt(
-        lease.video_id,
-        lease.generation,
-        &lease.step,
-        &lease.unit,
-        lease.attempt,
-    );
+    let prefix = step::prefix(lease);
     let key = format!("{prefix}{}", encode::DOWNLOAD);
     let size = context
         .objects

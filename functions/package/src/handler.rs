@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{Lease, ManifestItem, Progress};
 use toktik_catalog::videos::{Status, Video};
-use toktik_events::payload::{Clip, Step};
+use toktik_events::payload::Step;
 use toktik_events::{Function, Message, Payload};
 use toktik_media::manifest::Object;
 use toktik_runtime::settings::Keep;
@@ -103,7 +103,9 @@ impl Handler {
             }
         }
         if progress.status == Status::Playable {
-            self.publish(&look.video, Payload::Playable).await?;
+            self.context
+                .publish(Function::Package, Payload::Playable(look.video.clip()))
+                .await?;
         }
         Ok(true)
     }
@@ -152,20 +154,13 @@ impl Handler {
 
     /// What follows from being ready; may be repeated.
     async fn ready(&self, video: &Video) -> Result<(), Failure> {
-        self.publish(video, Payload::Ready).await?;
+        self.context
+            .publish(Function::Package, Payload::Ready(video.clip()))
+            .await?;
         if self.keep == Keep::UntilReady {
             self.context.drop_upload(video).await?;
         }
         Ok(())
-    }
-
-    async fn publish(&self, video: &Video, payload: fn(Clip) -> Payload) -> Result<(), Failure> {
-        let clip = Clip {
-            video_id: video.id,
-            generation: video.generation,
-        };
-        let message = Message::new(Function::Package, self.context.clock.now(), payload(clip));
-        Ok(self.context.publisher.publish(&message).await?)
     }
 }
 

@@ -157,11 +157,7 @@ impl Handler {
         if video.status.is_final() {
             return Ok(());
         }
-        let clip = Clip {
-            video_id: video.id,
-            generation: video.generation,
-        };
-        self.announce(clip).await
+        self.announce(video.clip()).await
     }
 
     /// Asks for every step that is planned and that nobody is at.
@@ -178,18 +174,15 @@ impl Handler {
                 step: item.step.clone(),
                 unit: item.unit.clone(),
             };
-            self.publish(Payload::UnitRequested(step)).await?;
+            self.context
+                .publish(Function::Probe, Payload::UnitRequested(step))
+                .await?;
         }
         let accepted = |item: &&StepItem| item.is_of(Function::Thumbnail) || item.is_of(Function::Audio);
         if waiting.iter().any(accepted) {
-            self.publish(Payload::Accepted(clip)).await?;
+            self.context.publish(Function::Probe, Payload::Accepted(clip)).await?;
         }
         Ok(())
-    }
-
-    async fn publish(&self, payload: Payload) -> Result<(), Failure> {
-        let message = Message::new(Function::Probe, self.context.clock.now(), payload);
-        Ok(self.context.publisher.publish(&message).await?)
     }
 }
 

@@ -13,7 +13,6 @@ use toktik_media::images::{self, Moment};
 use toktik_media::manifest::{Object, Poster, Storyboard};
 use toktik_media::plan::Plan;
 use toktik_media::settings::Settings as MediaSettings;
-use toktik_objects::keys;
 use toktik_runtime::step::{self, Gauge, Outcome};
 use toktik_runtime::workshop::{SOURCE, Workshop, Workshops};
 use toktik_runtime::{Context, Failure};
@@ -90,13 +89,7 @@ impl Handler {
         let (video, plan) = self.context.planned(&lease).await?;
         let workshop = self.workshops.open(TIME, cancel)?;
         workshop.fetch_source(&self.context.objects, &video).await?;
-        let prefix = keys::attempt(
-            lease.video_id,
-            lease.generation,
-            &lease.step,
-            &lease.unit,
-            lease.attempt,
-        );
+        let prefix = step::prefix(&lease);
         let desk = Desk {
             context: &self.context,
             workshop: &workshop,

@@ -9,8 +9,9 @@ use toktik_catalog::results;
 use toktik_media::cmaf::{self, Cut};
 use toktik_media::encode::{self, Output};
 use toktik_media::plan::{Plan, Unit, Work};
-use toktik_objects::{Objects, keys};
+use toktik_objects::Objects;
 use toktik_runtime::Failure;
+use toktik_runtime::step;
 use toktik_runtime::workshop::Workshop;
 
 /// Apple HLS authoring 10.4.
@@ -29,13 +30,7 @@ pub(crate) async fn store(
         Work::Video { first_frame, .. } => Cut::video(plan, *first_frame),
         Work::Audio => Cut::audio(plan),
     };
-    let prefix = keys::attempt(
-        lease.video_id,
-        lease.generation,
-        &lease.step,
-        &lease.unit,
-        lease.attempt,
-    );
+    let prefix = step::prefix(lease);
     let mut tracks = Vec::new();
     for output in encode::outputs(plan, unit) {
         tracks.push(store_track(objects, workshop, cut, &output, &prefix).await?);

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use toktik_catalog::videos::{Multipart, Status, Video};
-use toktik_events::payload::{Change, Clip};
+use toktik_events::payload::Change;
 use toktik_events::{Function, Message, Payload, VideoId};
 use toktik_objects::Part;
 use toktik_runtime::http::{Caller, PathId, Problem};
@@ -99,12 +99,8 @@ impl Desk {
         let Some(head) = head else {
             return Err(incomplete("No bytes have arrived yet."));
         };
-        let clip = Clip {
-            video_id: video.id,
-            generation: video.generation,
-        };
         let now = self.context.clock.now();
-        let message = Message::new(Function::Upload, now, Payload::Uploaded(clip));
+        let message = Message::new(Function::Upload, now, Payload::Uploaded(video.clip()));
         // One trace from the request that created the clip to the last step.
         let message = message.with_trace(video.trace.or_else(trace::current));
         let began = self

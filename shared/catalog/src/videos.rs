@@ -3,6 +3,7 @@
 use chrono::serde::ts_seconds;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
+use toktik_events::payload::Clip;
 use toktik_events::{Message, Rejection, TraceParent, VideoId};
 use toktik_identity::UserId;
 
@@ -133,6 +134,14 @@ impl From<Rejection> for Trouble {
 }
 
 impl Video {
+    /// The clip as events name it.
+    pub fn clip(&self) -> Clip {
+        Clip {
+            video_id: self.id,
+            generation: self.generation,
+        }
+    }
+
     /// Its place in the list of its owner's clips; the cursor.
     pub fn place(&self) -> String {
         moment(self.created_at, self.id)

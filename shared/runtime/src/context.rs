@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use toktik_catalog::Catalog;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::videos::Video;
-use toktik_events::Message;
+use toktik_events::{Function, Message, Payload};
 use toktik_identity::Verifier;
 use toktik_media::plan::Plan;
 use toktik_objects::{CredentialsEnd, Objects, Watched, keys};
@@ -86,6 +86,12 @@ impl Context {
             lease_check,
             store_beside_api: false,
         })
+    }
+
+    /// Says what has just happened.
+    pub async fn publish(&self, from: Function, payload: Payload) -> anyhow::Result<()> {
+        let message = Message::new(from, self.clock.now(), payload);
+        self.publisher.publish(&message).await
     }
 
     /// Publishes an event that a transaction wrote into the outbox, and takes it out. A failure is logged and no more:

@@ -3,7 +3,7 @@
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::Rejected;
-use toktik_events::{Function, Message, Payload, Rejection, VideoId};
+use toktik_events::{Function, Payload, Rejection, VideoId};
 
 use crate::context::Context;
 
@@ -33,8 +33,7 @@ impl Context {
             return Ok(());
         };
         if let Some(rejected) = rejected(&video) {
-            let message = Message::new(from, self.clock.now(), Payload::Rejected(rejected));
-            self.publisher.publish(&message).await?;
+            self.publish(from, Payload::Rejected(rejected)).await?;
         }
         self.drop_objects(&video).await
     }

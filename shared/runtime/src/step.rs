@@ -55,6 +55,17 @@ impl Gauge {
     }
 }
 
+/// Where the objects of this run go, and no other's; ends in `/`.
+pub fn prefix(lease: &Lease) -> String {
+    keys::attempt(
+        lease.video_id,
+        lease.generation,
+        &lease.step,
+        &lease.unit,
+        lease.attempt,
+    )
+}
+
 /// The step of the ledger that an event asks this function for.
 pub fn asked(function: Function, message: &Message) -> Option<Step> {
     let step = |clip: &Clip, name: Function| Step {
@@ -162,8 +173,7 @@ impl Context {
 
     /// Says that a step is done; also when it was done before, since the first word may have been lost.
     pub async fn step_completed(&self, from: Function, step: &Step) -> Result<(), Failure> {
-        let message = Message::new(from, self.clock.now(), Payload::StepCompleted(step.clone()));
-        Ok(self.publisher.publish(&message).await?)
+        Ok(self.publish(from, Payload::StepCompleted(step.clone())).await?)
     }
 
     /// The whole life of a step whose result goes into the ledger as it is.

@@ -1,0 +1,154 @@
+//! Tries what the sandbox forbids, for the tests of it: the argument says what. Prints whether it succeeded.
+#![allow(clippy::expect_used, reason = "a trespass that cannot be tried is to fail loudly")]
+
+use std::io::Write;
+use std::os::unix::process::parent_id;
+use std::process::Command;
+
+fn main() {
+    let trespass = std::env::args().nth(1).unwrap_or_default();
+    match trespass.as_str() {
+        "read" => tell(std::fs::read("/etc/passwd")),
+        "list" => tell(std::fs::read_dir("/etc").map(|_| ())),
+        "environ" => tell(std::fs::read(format!("/proc/{}/environ", parent_id()))),
+        "proc" => tell(std::fs::read("/proc/self/maps")),
+        "write" => tell(write_elsewhere()),
+        "chmod" => tell(change_permissions()),
+        "socket" => tell(std::net::UdpSocket::bind("127.0.0.1:0")),
+        "unix" => tell(std::os::unix::net::UnixStream::pair()),
+        "tcp" => tell(
+            std::net::TcpListener::bind("127.0.0.1:0")
+                .and_then(|listener| std::net::TcpStream::connect(listener.local_addr()?)),
+        ),
+        "spawn" => tell(spawn_itself()),
+        "signal" => tell(signal_parent()),
+        "limit" => tell(raise_limit()),
+        "work" => tell(work()),
+        "thread" => tell(start_thread()),
+        "environment" => tell(empty_environment()),
+        "fill" => fill(),
+        "hoard" => hoard(),
+        "spin" => spin(),
+        "open" => open(),
+        "descriptors" => descriptors(),
+        "die" => die(),
+        _ => {}
+    }
+}
+
+fn tell<T>(attempt: std::io::Result<T>) {
+    match attempt {
+        Ok(_) => println!("trespass: done"),
+        Err(error) => println!("trespass: refused: {error}"),
+    }
+}
+
+fn write_elsewhere() -> std::io::Result<()> {
+    let place = std::env::temp_dir().join(format!("toktik-trespass-{}", std::process::id()));
+    std::fs::write(&place, "x")?;
+    std::fs::remove_file(place)
+}
+
+fn change_permissions() -> std::io::Result<()> {
+    std::fs::write("file", "x")?;
+    let mut permissions = std::fs::metadata("file")?.permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions("file", permissions)
+}
+
+fn spawn_itself() -> std::io::Result<()> {
+    Command::new(std::env::args_os().next().unwrap_or_default())
+        .arg("nothing")
+        .output()
+        .map(|_| ())
+}
+
+/// Signal 0 only asks whether one could be sent.
+fn signal_parent() -> std::io::Result<()> {
+    let parent = rustix::process::getppid().ok_or(std::io::ErrorKind::NotFound)?;
+    Ok(rustix::process::test_kill_process(parent)?)
+}
+
+fn raise_limit() -> std::io::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    Ok(setrlimit(Resource::Core, getrlimit(Resource::Core))?)
+}
+
+fn work() -> std::io::Result<()> {
+    std::fs::create_dir("made")?;
+    std::fs::write("made/a", "x")?;
+    std::fs::rename("made/a", "b")?;
+    std::fs::read("b")?;
+    std::fs::remove_file("b")?;
+    std::fs::remove_dir("made")
+}
+
+fn start_thread() -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .spawn(|| ())?
+        .join()
+        .map_err(|_| std::io::ErrorKind::Other.into())
+}
+
+fn empty_environment() -> std::io::Result<()> {
+    match std::env::vars_os().next() {
+        None => Ok(()),
+        Some((name, _)) => Err(std::io::Error::other(format!("{} is set", name.display()))),
+    }
+}
+
+fn fill() {
+    let write = || {
+        let mut file = std::fs::File::create("big")?;
+        (0..4).try_for_each(|_| file.write_all(&vec![0; 1 << 20]))
+    };
+    tell(write());
+}
+
+fn hoard() {
+    let mut hoard = Vec::<u8>::new();
+    tell(hoard.try_reserve_exact(1 << 30).map_err(std::io::Error::other));
+}
+
+fn spin() {
+    eprintln!("at work");
+    while std::hint::black_box(true) {}
+}
+
+fn open() {
+    let files: std::io::Result<Vec<_>> = (0..64).map(|_| std::fs::File::open(".")).collect();
+    tell(files);
+}
+
+/// The lowest free number: 3, if nothing but the three usual ones is open. 9 is tried by opening more than that.
+fn descriptors() {
+    use std::os::fd::AsRawFd;
+    let opened: Vec<_> = (0..12).filter_map(|_| std::fs::File::open(".").ok()).collect();
+    let numbers: Vec<i32> = opened.iter().map(AsRawFd::as_raw_fd).collect();
+    let first = numbers.first().copied().unwrap_or(-1);
+    let contiguous = numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    println!("open: {}", if contiguous { first } else { -1 });
+}
+
+#[expect(clippy::zombie_processes, reason = "leaving the child alone is the point")]
+fn die() {
+    use std::io::BufRead;
+    let launcher = std::path::PathBuf::from(std::env::args_os().nth(2).expect("the launcher"));
+    let this = std::env::current_exe().expect("a running program");
+    let here = std::env::current_dir().expect("it exists");
+    let mut child = toktik_media::sandbox::command(
+        Some(&launcher),
+        toktik_media::sandbox::Mode::Required,
+        &toktik_media::sandbox::Limits::default(),
+        &this,
+        &here,
+    )
+    .arg("spin")
+    .stderr(std::process::Stdio::piped())
+    .spawn()
+    .expect("the launcher starts");
+    let mut line = String::new();
+    let stderr = child.stderr.take().expect("it is piped");
+    std::io::BufReader::new(stderr).read_line(&mut line).expect("it speaks");
+    println!("the child is {}", line.trim());
+}

@@ -44,7 +44,10 @@ pub fn main<F: Serverless>() -> ExitCode {
 pub fn run_function<F: Serverless>(name: &str, arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let command: Command = Cli::<F::Settings>::command()
         .name(name.to_owned())
-        .bin_name(name.to_owned());
+        .bin_name(name.to_owned())
+        // Else the first line would be what the last group of settings says of itself.
+        .about(format!("Toktik's function {}, alone", F::NAME))
+        .long_about(None::<&str>);
     let matches = command.get_matches_from(arguments);
     let cli = match Cli::<F::Settings>::from_arg_matches(&matches) {
         Ok(cli) => cli,

@@ -393,6 +393,10 @@ async fn every_function_lists_its_settings() {
     for function in Function::ALL {
         let (output, text) = run(&["run", function.name(), "--help"]).await;
         assert!(output.status.success(), "{function}: {text}");
+        assert!(
+            text.starts_with(&format!("Toktik's function {function}, alone")),
+            "{text}"
+        );
         for setting in [
             "TOKTIK_LISTEN",
             "TOKTIK_BUCKET",

@@ -16,7 +16,7 @@ use toktik_runtime::{Context, Failure, trace};
 
 use crate::rank;
 
-/// An upload may come so long after its last URL ran out: a slow PUT that began in time.
+/// An upload may come so long after its last URL ran out, or as long as the URL was good: a slow PUT that began in time.
 const LATE_UPLOAD: Duration = Duration::hours(1);
 /// A step that nobody began in this time is asked for again.
 const STUCK: Duration = Duration::minutes(5);
@@ -154,7 +154,8 @@ impl Janitor {
             let head = arrived.map(|head| head.etag).unwrap_or_default();
             return self.begin(video, &head).await;
         }
-        if now < video.upload_until + LATE_UPLOAD {
+        let grace = LATE_UPLOAD.min(video.upload_until - video.created_at);
+        if now < video.upload_until + grace {
             return Ok(());
         }
         let rejection = Rejection::new(

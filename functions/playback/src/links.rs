@@ -25,15 +25,16 @@ pub(crate) struct Link {
 /// Whoever has the link may watch the clip until it expires, also when it is private.
 #[utoipa::path(
     post,
+    operation_id = "sign_link",
     path = "/api/v1/videos/{id}/links",
     tag = "playback",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 200, body = Link, description = "The link"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
     )
 )]
 pub(crate) async fn create(

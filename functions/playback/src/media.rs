@@ -13,12 +13,12 @@ use crate::audience::Audience;
 use crate::{Desk, missing};
 
 /// Poster as JPEG
-#[utoipa::path(get, path = "/api/v1/videos/{id}/poster.jpg", tag = "playback", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "poster_jpg", path = "/api/v1/videos/{id}/poster.jpg", tag = "playback", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 302, description = "To the JPEG"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]
 pub(crate) async fn poster_jpeg(
     State(desk): State<Arc<Desk>>,
@@ -32,12 +32,12 @@ pub(crate) async fn poster_jpeg(
 }
 
 /// Poster as WebP
-#[utoipa::path(get, path = "/api/v1/videos/{id}/poster.webp", tag = "playback", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "poster_webp", path = "/api/v1/videos/{id}/poster.webp", tag = "playback", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 302, description = "To the WebP"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]
 pub(crate) async fn poster_webp(
     State(desk): State<Arc<Desk>>,
@@ -51,12 +51,12 @@ pub(crate) async fn poster_webp(
 }
 
 /// Animated preview
-#[utoipa::path(get, path = "/api/v1/videos/{id}/preview.webp", tag = "playback", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "preview_webp", path = "/api/v1/videos/{id}/preview.webp", tag = "playback", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 302, description = "To the animated WebP"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]
 pub(crate) async fn preview(
     State(desk): State<Arc<Desk>>,
@@ -69,12 +69,12 @@ pub(crate) async fn preview(
 /// The sound as MP3
 ///
 /// A silent clip has none.
-#[utoipa::path(get, path = "/api/v1/videos/{id}/audio.mp3", tag = "playback", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "audio_mp3", path = "/api/v1/videos/{id}/audio.mp3", tag = "playback", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 302, description = "To the MP3"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]
 pub(crate) async fn audio(
     State(desk): State<Arc<Desk>>,
@@ -85,12 +85,12 @@ pub(crate) async fn audio(
 }
 
 /// The clip as one MP4
-#[utoipa::path(get, path = "/api/v1/videos/{id}/download.mp4", tag = "playback", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "download_mp4", path = "/api/v1/videos/{id}/download.mp4", tag = "playback", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 302, description = "To the MP4, as an attachment named by the title"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]
 pub(crate) async fn download(
     State(desk): State<Arc<Desk>>,
@@ -111,12 +111,12 @@ pub(crate) async fn download(
 /// Storyboard cues
 ///
 /// `WebVTT` whose cues name regions of one sprite.
-#[utoipa::path(get, path = "/api/v1/videos/{id}/storyboard.vtt", tag = "playback", security((), ("bearer" = [])),
+#[utoipa::path(get, operation_id = "storyboard_vtt", path = "/api/v1/videos/{id}/storyboard.vtt", tag = "playback", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 200, content_type = "text/vtt", body = String, description = "Cues with `#xywh=`"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]
 pub(crate) async fn storyboard(
     State(desk): State<Arc<Desk>>,

@@ -16,6 +16,7 @@ use crate::{Desk, missing};
 /// Watch a clip
 #[utoipa::path(
     get,
+    operation_id = "multivariant_playlist",
     path = "/api/v1/videos/{id}/playlist.m3u8",
     tag = "playback",
     security((), ("bearer" = [])),
@@ -25,8 +26,8 @@ use crate::{Desk, missing};
     ),
     responses(
         (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS multivariant playlist"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     )
 )]
 pub(crate) async fn multivariant(State(desk): State<Arc<Desk>>, audience: Audience) -> Result<Response, Problem> {
@@ -41,6 +42,7 @@ pub(crate) async fn multivariant(State(desk): State<Arc<Desk>>, audience: Audien
 /// `480p.m3u8`, `480p-iframes.m3u8`, `audio.m3u8`: the names that the multivariant playlist gives.
 #[utoipa::path(
     get,
+    operation_id = "media_playlist",
     path = "/api/v1/videos/{id}/playlists/{name}",
     tag = "playback",
     security((), ("bearer" = [])),
@@ -51,8 +53,8 @@ pub(crate) async fn multivariant(State(desk): State<Arc<Desk>>, audience: Audien
     ),
     responses(
         (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS media playlist"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready` with Retry-After"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     )
 )]
 pub(crate) async fn media(

@@ -12,6 +12,7 @@ use crate::audience::Audience;
 /// Count a view
 #[utoipa::path(
     post,
+    operation_id = "count_view",
     path = "/api/v1/videos/{id}/views",
     tag = "playback",
     security((), ("bearer" = [])),
@@ -21,8 +22,8 @@ use crate::audience::Audience;
     ),
     responses(
         (status = 204, description = "Counted, or counted before on this day"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`, or `not_ready`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready`"),
     )
 )]
 pub(crate) async fn view(

@@ -14,7 +14,7 @@ use toktik_media::manifest::{Object, Poster, Storyboard};
 use toktik_media::plan::Plan;
 use toktik_media::settings::Settings as MediaSettings;
 use toktik_runtime::step::{self, Gauge, Outcome};
-use toktik_runtime::workshop::{SOURCE, Workshop, Workshops};
+use toktik_runtime::workshop::{SOURCE, Workshop, Workshops, corrupt, is_damage};
 use toktik_runtime::{Context, Failure};
 
 const TIME: Duration = Duration::from_mins(5);
@@ -96,7 +96,9 @@ impl Handler {
             plan: &plan,
             prefix,
         };
-        let poster = desk.poster(self.moment).await?;
+        let Some(poster) = desk.poster(self.moment).await? else {
+            return Ok(Outcome::Refused(corrupt()));
+        };
         gauge.set(0.3);
         let mut warnings = Vec::new();
         let storyboard = optional(desk.storyboard().await, "storyboard_failed", &mut warnings)?;
@@ -128,10 +130,28 @@ fn optional<T>(made: Result<T, Failure>, warning: &str, warnings: &mut Vec<Strin
 }
 
 impl Desk<'_> {
-    async fn poster(&self, moment: Moment) -> Result<Poster, Failure> {
-        self.workshop
-            .ffmpeg(images::poster_args(self.plan, moment, SOURCE), |_| ())
-            .await?;
+    /// None when not one frame can be decoded. Damage elsewhere is for transcode to judge: what was written will do.
+    async fn poster(&self, moment: Moment) -> Result<Option<Poster>, Failure> {
+        for moment in [moment, Moment::First] {
+            let run = self
+                .workshop
+                .ffmpeg(images::poster_args(self.plan, moment, SOURCE), |_| ());
+            match run.await {
+                Ok(_) => return self.store_poster().await.map(Some),
+                Err(error) if is_damage(&error) && self.has_poster() => return self.store_poster().await.map(Some),
+                Err(error) if is_damage(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    fn has_poster(&self) -> bool {
+        let written = |name| std::fs::metadata(self.workshop.file(name)).is_ok_and(|file| file.len() > 0);
+        written(images::POSTER_JPEG) && written(images::POSTER_WEBP)
+    }
+
+    async fn store_poster(&self) -> Result<Poster, Failure> {
         Ok(Poster {
             jpeg: self.store(images::POSTER_JPEG, "image/jpeg").await?,
             webp: self.store(images::POSTER_WEBP, "image/webp").await?,

@@ -6,11 +6,11 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
-use toktik_events::{Function, Message, Payload, Rejection, RejectionCode};
+use toktik_events::{Function, Message, Payload};
 use toktik_media::encode;
 use toktik_media::settings::Settings;
 use toktik_runtime::step::{Gauge, Outcome};
-use toktik_runtime::workshop::{SOURCE, Workshops, is_damage};
+use toktik_runtime::workshop::{SOURCE, Workshops, corrupt, is_damage};
 use toktik_runtime::{Context, Failure};
 
 use crate::segments;
@@ -72,11 +72,4 @@ impl Handler {
             serde_json::to_value(made).context("recording what was made")?,
         ))
     }
-}
-
-fn corrupt() -> Rejection {
-    Rejection::new(
-        RejectionCode::Corrupt,
-        "The file is damaged: less than half of the picture could be decoded.",
-    )
 }

@@ -26,7 +26,7 @@ const REPEATED: &str = "repeated";
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Request {
+pub(crate) struct NewClip {
     /// One line.
     #[schema(value_type = String, required = true, min_length = 1, max_length = 100)]
     #[serde(default)]
@@ -81,19 +81,20 @@ struct ContentType(String);
 /// With an `Idempotency-Key`, a repeat within 24 hours gets the same clip and a fresh URL.
 #[utoipa::path(
     post,
+    operation_id = "create_video",
     path = "/api/v1/videos",
     tag = "upload",
     security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless for 24 h")),
-    request_body = Request,
+    request_body = NewClip,
     responses(
         (status = 201, body = Created, description = "The clip waits for its bytes"),
-        (status = 400, body = Problem, description = "`malformed`"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 409, body = Problem, description = "`video_deleted`: the clip that this Idempotency-Key made"),
-        (status = 413, body = Problem, description = "`too_large`"),
-        (status = 415, body = Problem, description = "`unsupported_media_type`"),
-        (status = 422, body = Problem, description = "`invalid`, or `idempotency_key_reused`"),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "`malformed`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`video_deleted`: the clip that this Idempotency-Key made"),
+        (status = 413, body = Problem, content_type = "application/problem+json", description = "`too_large`"),
+        (status = 415, body = Problem, content_type = "application/problem+json", description = "`unsupported_media_type`"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "`invalid`, or `idempotency_key_reused`"),
     )
 )]
 pub(crate) async fn create(
@@ -101,10 +102,11 @@ pub(crate) async fn create(
     Caller(caller): Caller,
     address: StoreAddress,
     headers: HeaderMap,
-    Input(request): Input<Request>,
+    Input(request): Input<NewClip>,
 ) -> Result<(StatusCode, Json<Created>), Problem> {
     let key = toktik_runtime::http::idempotency_key(&headers)?;
     let wanted = request.check(desk.settings.max_upload_bytes)?;
+    desk.require_account(&caller).await?;
     let video = match key {
         Some(key) => desk.create_once(&caller, wanted, &key).await?,
         None => desk.create(&caller, wanted, None).await?,
@@ -117,7 +119,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-impl Request {
+impl NewClip {
     fn check(self, max_bytes: u64) -> Result<Wanted, Problem> {
         let mut check = Check::new();
         let title = self.title.required("title", &mut check);
@@ -180,7 +182,10 @@ impl FromStr for ContentType {
         let text = text.trim().to_ascii_lowercase();
         let of_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
         let is_token = |part: &str| !part.is_empty() && part.bytes().all(of_token);
-        let is_video = text.strip_prefix("video/").is_some_and(is_token);
+        // Browsers name the codecs of what they recorded: `video/webm;codecs=vp9`.
+        let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
+        let printable = parameters.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let is_video = printable && essence.strip_prefix("video/").is_some_and(is_token);
         if text.len() <= MAX_CONTENT_TYPE && (is_video || text == "application/octet-stream") {
             return Ok(Self(text));
         }
@@ -189,6 +194,18 @@ impl FromStr for ContentType {
 }
 
 impl Desk {
+    /// A token outlives its account by minutes; a clip made with it would belong to nobody.
+    async fn require_account(&self, caller: &Identity) -> Result<(), Problem> {
+        let user = self
+            .context
+            .catalog
+            .user(caller.user)
+            .await
+            .map_err(anyhow::Error::from)?;
+        let gone = || Problem::unauthorized("This account was deleted.");
+        user.map(drop).ok_or_else(gone)
+    }
+
     /// Creates the clip, or finds the one that the same request created before.
     async fn create_once(&self, caller: &Identity, wanted: Wanted, key: &str) -> Result<Video, Problem> {
         let fingerprint = toktik_runtime::http::fingerprint(&wanted);
@@ -343,6 +360,7 @@ mod tests {
             "VIDEO/QuickTime",
             "application/octet-stream",
             "video/x-matroska",
+            "video/webm;codecs=vp9,opus",
         ] {
             assert!(good.parse::<ContentType>().is_ok(), "{good}");
         }
@@ -350,8 +368,8 @@ mod tests {
             "",
             "text/html",
             "video/",
-            "video/mp4; codecs=x",
             "video/mp4\r\nx: y",
+            "video/mp4;\r\nx: y",
             "image/png",
         ] {
             assert!(bad.parse::<ContentType>().is_err(), "{bad}");

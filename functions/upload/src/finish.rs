@@ -20,16 +20,17 @@ use crate::view::{Accepted, CreatedVideo};
 /// May be repeated. Processing begins; `GET /videos/{id}` tells how far it is.
 #[utoipa::path(
     post,
+    operation_id = "complete_upload",
     path = "/api/v1/videos/{id}/upload/complete",
     tag = "upload",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 202, body = Accepted, description = "All bytes are there"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`upload_incomplete`: send what is missing, then try again"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`upload_incomplete`: send what is missing, then try again"),
     )
 )]
 pub(crate) async fn complete(
@@ -51,16 +52,17 @@ pub(crate) async fn complete(
 /// Call an upload off
 #[utoipa::path(
     delete,
+    operation_id = "cancel_upload",
     path = "/api/v1/videos/{id}/upload",
     tag = "upload",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 204, description = "The clip and what was sent of it are gone"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`not_uploading`: delete the clip itself"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`not_uploading`: delete the clip itself"),
     )
 )]
 pub(crate) async fn cancel(

@@ -18,7 +18,7 @@ const MAX_AT_ONCE: usize = 100;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Request {
+pub(crate) struct WantedParts {
     /// Counted from 1; up to 100 at once.
     part_numbers: Vec<u32>,
 }
@@ -26,20 +26,21 @@ pub(crate) struct Request {
 /// Sign parts
 #[utoipa::path(
     post,
+    operation_id = "sign_parts",
     path = "/api/v1/videos/{id}/upload/parts",
     tag = "upload",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
-    request_body = Request,
+    request_body = WantedParts,
     responses(
         (status = 200, body = Parts<SignedPart>, description = "A URL and headers for each part"),
-        (status = 400, body = Problem, description = "`malformed`"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`not_multipart`, `not_uploading`"),
-        (status = 415, body = Problem, description = "`unsupported_media_type`"),
-        (status = 422, body = Problem, description = "`invalid`"),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "`malformed`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`not_multipart`, `not_uploading`"),
+        (status = 415, body = Problem, content_type = "application/problem+json", description = "`unsupported_media_type`"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "`invalid`"),
     )
 )]
 pub(crate) async fn sign(
@@ -47,7 +48,7 @@ pub(crate) async fn sign(
     Caller(caller): Caller,
     PathId(id): PathId<VideoId>,
     address: StoreAddress,
-    Input(request): Input<Request>,
+    Input(request): Input<WantedParts>,
 ) -> Result<Json<Parts<SignedPart>>, Problem> {
     let video = desk.own_upload(id, &caller).await?;
     let multipart = multipart(&video)?;
@@ -76,7 +77,7 @@ pub(crate) async fn sign(
     Ok(Json(Parts { parts }))
 }
 
-fn check(request: &Request, multipart: &Multipart) -> Result<(), Problem> {
+fn check(request: &WantedParts, multipart: &Multipart) -> Result<(), Problem> {
     let refuse = |message: String| Err(Problem::invalid_field("part_numbers", "range", message));
     if request.part_numbers.is_empty() || request.part_numbers.len() > MAX_AT_ONCE {
         return refuse(format!("must name 1 to {MAX_AT_ONCE} parts"));
@@ -91,16 +92,17 @@ fn check(request: &Request, multipart: &Multipart) -> Result<(), Problem> {
 /// Which parts have arrived
 #[utoipa::path(
     get,
+    operation_id = "list_parts",
     path = "/api/v1/videos/{id}/upload/parts",
     tag = "upload",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 200, body = Parts<ArrivedPart>, description = "In order"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`not_multipart`, `not_uploading`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`not_multipart`, `not_uploading`"),
     )
 )]
 pub(crate) async fn list(

@@ -46,14 +46,15 @@ const RANKED_AT_ONCE: usize = 100;
 /// The feed
 #[utoipa::path(
     get,
+    operation_id = "list_videos",
     path = "/api/v1/videos",
     tag = "videos",
     security((), ("bearer" = [])),
     params(FeedQuery),
     responses(
         (status = 200, body = Page<Clip>, description = "A page of clips"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 422, body = Problem, description = "`invalid`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "`invalid`"),
     )
 )]
 pub(crate) async fn feed(

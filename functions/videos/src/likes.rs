@@ -13,15 +13,16 @@ use crate::Desk;
 /// Like a clip
 #[utoipa::path(
     put,
+    operation_id = "like_video",
     path = "/api/v1/videos/{id}/like",
     tag = "videos",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 204, description = "Liked, now or before"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`not_watchable`: not yet, or no longer"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`not_watchable`: not yet, or no longer"),
     )
 )]
 pub(crate) async fn like(
@@ -57,14 +58,15 @@ pub(crate) async fn like(
 /// Take a like back
 #[utoipa::path(
     delete,
+    operation_id = "unlike_video",
     path = "/api/v1/videos/{id}/like",
     tag = "videos",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 204, description = "Not liked, now or before"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
     )
 )]
 pub(crate) async fn unlike(

@@ -23,7 +23,7 @@ const ROUNDS: u32 = 8;
 /// What is left out or null stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Request {
+pub(crate) struct Changes {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     #[serde(default)]
     title: Field,
@@ -42,20 +42,21 @@ pub(crate) struct Request {
 /// Edit a clip
 #[utoipa::path(
     patch,
+    operation_id = "edit_video",
     path = "/api/v1/videos/{id}",
     tag = "videos",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
-    request_body = Request,
+    request_body = Changes,
     responses(
         (status = 200, body = Clip, description = "The clip as it is now"),
-        (status = 400, body = Problem, description = "`malformed`"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`changed`: it changed meanwhile; try again"),
-        (status = 415, body = Problem, description = "`unsupported_media_type`"),
-        (status = 422, body = Problem, description = "`invalid`"),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "`malformed`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`changed`: it changed meanwhile; try again"),
+        (status = 415, body = Problem, content_type = "application/problem+json", description = "`unsupported_media_type`"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "`invalid`"),
     )
 )]
 pub(crate) async fn edit(
@@ -63,7 +64,7 @@ pub(crate) async fn edit(
     Caller(caller): Caller,
     PathId(id): PathId<VideoId>,
     service: ServiceAddress,
-    Input(request): Input<Request>,
+    Input(request): Input<Changes>,
 ) -> Result<Json<Clip>, Problem> {
     let edit = check(request)?;
     for _ in 0..ROUNDS {
@@ -81,7 +82,7 @@ pub(crate) async fn edit(
     Err(changed())
 }
 
-fn check(request: Request) -> Result<Edit, Problem> {
+fn check(request: Changes) -> Result<Edit, Problem> {
     let mut check = Check::new();
     let title = request.title.or_null().optional("title", &mut check);
     let description = request.description.or_null().optional("description", &mut check);
@@ -104,16 +105,17 @@ fn check(request: Request) -> Result<Edit, Problem> {
 /// Nobody sees it any more at once; its files follow.
 #[utoipa::path(
     delete,
+    operation_id = "delete_video",
     path = "/api/v1/videos/{id}",
     tag = "videos",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`changed`: it changed meanwhile; try again"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`changed`: it changed meanwhile; try again"),
     )
 )]
 pub(crate) async fn delete(
@@ -140,16 +142,17 @@ pub(crate) async fn delete(
 /// Try a failed clip again
 #[utoipa::path(
     post,
+    operation_id = "retry_video",
     path = "/api/v1/videos/{id}/retry",
     tag = "videos",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 202, body = Clip, description = "It is being processed anew"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 403, body = Problem, description = "`forbidden`: somebody else's clip"),
-        (status = 404, body = Problem, description = "`not_found`"),
-        (status = 409, body = Problem, description = "`not_failed`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "`forbidden`: somebody else's clip"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "`not_failed`"),
     )
 )]
 pub(crate) async fn retry(

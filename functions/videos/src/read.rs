@@ -14,14 +14,15 @@ use crate::view::Clip;
 /// One clip
 #[utoipa::path(
     get,
+    operation_id = "show_video",
     path = "/api/v1/videos/{id}",
     tag = "videos",
     security((), ("bearer" = [])),
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 200, body = Clip, description = "The clip"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 404, body = Problem, description = "`not_found`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
     )
 )]
 pub(crate) async fn one(
@@ -39,14 +40,15 @@ pub(crate) async fn one(
 /// Latest first, whatever their status and visibility.
 #[utoipa::path(
     get,
+    operation_id = "list_my_videos",
     path = "/api/v1/me/videos",
     tag = "videos",
     security(("bearer" = [])),
     params(PageQuery),
     responses(
         (status = 200, body = Page<Clip>, description = "A page of clips"),
-        (status = 401, body = Problem, description = "`unauthorized`"),
-        (status = 422, body = Problem, description = "`invalid`"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "`invalid`"),
     )
 )]
 pub(crate) async fn own(

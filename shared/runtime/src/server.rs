@@ -65,6 +65,7 @@ pub fn operations() -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(layers::method_not_allowed)
 }
 
 async fn metrics() -> impl IntoResponse {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::videos::Video;
+use toktik_events::{Rejection, RejectionCode};
 use toktik_media::encode;
 use toktik_media::process::{Budget, Job, Limits, Output, Progress, RunError, Runner, Tool};
 use toktik_media::settings::Settings;
@@ -99,6 +100,14 @@ impl Workshop {
         };
         self.runner.run(job, progress).await
     }
+}
+
+/// What a clip is told of which hardly anything can be decoded.
+pub fn corrupt() -> Rejection {
+    Rejection::new(
+        RejectionCode::Corrupt,
+        "The file is damaged: less than half of the picture could be decoded.",
+    )
 }
 
 /// Whether ffmpeg failed because of what it was given to decode.

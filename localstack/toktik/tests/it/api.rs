@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use toktik_events::routes;
 
-use crate::harness::{Answer, House, send};
+use crate::harness::{Answer, House, PASSWORD, send};
 
 async fn get(house: &House, path: &str) -> Answer {
     send(house.request(Method::GET, path)).await
@@ -130,4 +130,60 @@ async fn a_trace_goes_from_the_request_to_its_answer() {
     .await;
     assert_eq!(answer.header("traceparent").split('-').nth(1), parent.split('-').nth(1));
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_an_object_and_what_does_not_fit_is_said_in_words() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    for body in [json!(["ada", PASSWORD]), json!("x"), json!(1)] {
+        let answer = house.post("/auth/login", None, body.clone()).await;
+        answer.invalid(&["body"]);
+        house.post("/videos", Some(&user), body).await.invalid(&["body"]);
+    }
+    let twice = house.get("/videos?limit=1&limit=2", None).await;
+    twice.invalid(&["limit"]);
+    let number = house.get("/videos?limit=x", None).await;
+    assert_eq!(number.json()["errors"][0]["message"], "must be a whole number");
+    send(house.request(Method::POST, "/healthz"))
+        .await
+        .problem(405, "method_not_allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_described_can_be_generated_from() {
+    let house = House::open().await;
+    let document: Value = house
+        .request(Method::GET, "/openapi.json")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let mut ids = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for operation in operations.as_object().unwrap().values() {
+            assert!(
+                ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
+                "{path}: {operation}"
+            );
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let named = path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap()));
+                assert_eq!(parameter["in"] == "path", named, "{path}: {parameter}");
+            }
+        }
+    }
+    let body = |path: &str, method: &str| {
+        let schema = &document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
+        let name = schema["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        document["components"]["schemas"][name]["properties"].clone()
+    };
+    assert!(body("/api/v1/videos", "post").get("content_type").is_some());
+    assert!(body("/api/v1/videos/{id}", "patch").get("visibility").is_some());
+    assert!(
+        body("/api/v1/videos/{id}/upload/parts", "post")
+            .get("part_numbers")
+            .is_some()
+    );
 }

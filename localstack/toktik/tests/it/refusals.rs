@@ -266,3 +266,15 @@ async fn mostly_damaged() {
     bytes[data + (end - data) / 5..end].fill(0);
     refused(bytes, "corrupt").await;
 }
+
+/// The pictures need something to show; that there is too little of it is for transcode to say.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_but_damage() {
+    let house = House::open().await;
+    let mut bytes = clip(house.directory(), 4);
+    let data = bytes.windows(4).position(|four| four == b"mdat").unwrap() + 4;
+    let index = bytes.windows(4).position(|four| four == b"moov").unwrap();
+    let end = if index > data { index - 4 } else { bytes.len() };
+    bytes[data..end].fill(0);
+    refused(bytes, "corrupt").await;
+}

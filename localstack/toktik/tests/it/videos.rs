@@ -404,6 +404,12 @@ async fn the_clips_of_a_deleted_account_go_with_it() {
     let farewell = house.call(Method::DELETE, "/me", Some(&ada), Some(json!({"password": PASSWORD})));
     farewell.await.expect(StatusCode::NO_CONTENT);
     house.drain().await;
+    // Its token is still good for some minutes.
+    let late = json!({"title": "Late", "filename": "a.mp4", "size": 1, "content_type": "video/mp4"});
+    house
+        .post("/videos", Some(&ada), late)
+        .await
+        .problem(401, "unauthorized");
 
     for id in [&ready, &waiting] {
         house

@@ -55,12 +55,43 @@ fn require_json(request: &Request) -> Result<(), Problem> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    require_object(body)?;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(misfit)?;
     deserializer
         .end()
         .map_err(|_| Problem::malformed("There is something behind the end of the JSON body."))?;
     Ok(value)
+}
+
+/// A list would be taken for the fields in the order in which we happen to declare them.
+fn require_object(body: &[u8]) -> Result<(), Problem> {
+    let text = body.trim_ascii();
+    let other = !text.is_empty() && !text.starts_with(b"{") && text != b"null";
+    if other && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok() {
+        return Err(Problem::invalid_field("body", "type", "must be a JSON object"));
+    }
+    Ok(())
+}
+
+/// What serde says, in words for whoever wrote the request.
+fn plain(message: &str) -> String {
+    let Some((_, expected)) = message
+        .split_once(", expected ")
+        .filter(|_| message.starts_with("invalid type"))
+    else {
+        return match message {
+            "invalid digit found in string" => "must be a whole number".to_owned(),
+            other => other.to_owned(),
+        };
+    };
+    let expected = match expected {
+        number if number.starts_with(['u', 'i']) && number.ends_with(|c: char| c.is_ascii_digit()) => "a whole number",
+        "a sequence" => "a list",
+        structure if structure.starts_with("struct ") => "a JSON object",
+        other => other,
+    };
+    format!("must be {expected}")
 }
 
 fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
@@ -81,11 +112,7 @@ fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if let Some(name) = quoted("unknown field ") {
         return Problem::invalid_field(join_sibling(&path, &name), "unknown", "is not a field of this request");
     }
-    Problem::invalid_field(
-        if path == "." { "body".into() } else { path },
-        "type",
-        message.to_owned(),
-    )
+    Problem::invalid_field(if path == "." { "body".into() } else { path }, "type", plain(message))
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -118,7 +145,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
             Ok(value) => Ok(Self(value)),
             Err(error) => {
                 let (path, message) = (error.path().to_string(), error.inner().to_string());
-                Err(Problem::invalid_field(path, "type", message))
+                let twice = message
+                    .strip_prefix("duplicate field `")
+                    .and_then(|rest| rest.strip_suffix('`'));
+                Err(match twice {
+                    Some(name) => Problem::invalid_field(name, "duplicate", "must be given once"),
+                    None => Problem::invalid_field(path, "type", plain(&message)),
+                })
             }
         }
     }

@@ -64,7 +64,7 @@ pub async fn not_found() -> Problem {
     Problem::not_found()
 }
 
-async fn method_not_allowed() -> Problem {
+pub async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
@@ -79,6 +79,9 @@ async fn observe(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", %method, http.route = route, trace.id = trace.trace_id());
+    let personal = [header::AUTHORIZATION, header::COOKIE]
+        .iter()
+        .any(|name| request.headers().contains_key(name));
     let started = Instant::now();
     let mut response = trace::scope(trace, next.run(request)).instrument(span.clone()).await;
     let (status, elapsed) = (response.status(), started.elapsed());
@@ -91,6 +94,11 @@ async fn observe(request: Request, next: Next) -> Response {
     metrics::histogram!("toktik_http_request_duration_seconds", &labels).record(elapsed);
     span.in_scope(|| tracing::debug!(status = status.as_u16(), elapsed_ms = elapsed.as_millis(), "answered"));
     let headers = response.headers_mut();
+    // What is answered to somebody is theirs alone, unless the handler knows better.
+    let cache = if personal { "private, no-store" } else { "no-cache" };
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static(cache));
     headers
         .entry(header::X_CONTENT_TYPE_OPTIONS)
         .or_insert(HeaderValue::from_static("nosniff"));

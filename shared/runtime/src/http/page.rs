@@ -16,6 +16,7 @@ pub struct Page<T> {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// How many items, 1 to 100.
     #[param(minimum = 1, maximum = 100, default = 20)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use toktik_catalog::text::Visibility;
 use toktik_catalog::videos::Video;
 use toktik_media::playlist::Links;
-use toktik_objects::Signer;
+use toktik_objects::{Answer, Signer};
 use toktik_runtime::http::{Problem, StoreAddress};
 
 use crate::Desk;
@@ -15,6 +15,7 @@ pub(crate) struct Addresses<'a> {
     desk: &'a Desk,
     signer: Signer,
     cdn: Option<&'a str>,
+    private: bool,
 }
 
 impl Desk {
@@ -24,6 +25,7 @@ impl Desk {
             desk: self,
             signer: self.context.objects.signer(store.0.as_deref()),
             cdn: self.settings.cdn_url.as_deref().filter(|_| public),
+            private: video.visibility == Visibility::Private,
         }
     }
 }
@@ -34,7 +36,13 @@ impl Addresses<'_> {
             return Ok(format!("{}/{key}", cdn.trim_end_matches('/')));
         }
         let (now, ttl) = (self.desk.context.clock.now(), self.desk.settings.playback_url_ttl);
-        let signed = self.signer.get(key, disposition, now, ttl).await;
+        // Objects say that they never change; a clip that is private must not stay in a cache for that.
+        let cache_control = self.private.then_some("private, no-store");
+        let answer = Answer {
+            disposition,
+            cache_control,
+        };
+        let signed = self.signer.get(key, answer, now, ttl).await;
         Ok(signed.map_err(anyhow::Error::from)?)
     }
 

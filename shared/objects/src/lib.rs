@@ -11,5 +11,5 @@ mod store;
 
 pub use credentials::{CredentialsEnd, Watched};
 pub use multipart::Part;
-pub use sign::{SignedRequest, Signer};
+pub use sign::{Answer, SignedRequest, Signer};
 pub use store::{Error, Head, Objects};

@@ -24,6 +24,15 @@ pub struct SignedRequest {
     pub headers: Vec<(String, String)>,
 }
 
+/// What the store is to say with an object instead of what was stored with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answer<'a> {
+    /// `Content-Disposition`.
+    pub disposition: Option<&'a str>,
+    /// `Cache-Control`.
+    pub cache_control: Option<&'a str>,
+}
+
 /// Signs for one address of the store: the one under which the client reaches it.
 #[derive(Clone, Debug)]
 pub struct Signer {
@@ -99,20 +108,14 @@ impl Signer {
     }
 
     /// A GET, the same URL for the whole hour, good for `ttl` from its beginning but never beyond the credentials.
-    pub async fn get(
-        &self,
-        key: &str,
-        disposition: Option<&str>,
-        now: DateTime<Utc>,
-        ttl: Duration,
-    ) -> Result<String, Error> {
+    pub async fn get(&self, key: &str, answer: Answer<'_>, now: DateTime<Utc>, ttl: Duration) -> Result<String, Error> {
         let start = rounded(now, ttl);
-        let url = self.sign_get(key, disposition, start, ttl).await?;
+        let url = self.sign_get(key, answer, start, ttl).await?;
         // Only now is it sure which credentials signed.
         match self.credentials_end.get() {
             Some(end) if SystemTime::from(start) + ttl > end => {
                 let left = end.duration_since(start.into()).unwrap_or_default();
-                self.sign_get(key, disposition, start, left.max(Duration::from_secs(1)))
+                self.sign_get(key, answer, start, left.max(Duration::from_secs(1)))
                     .await
             }
             _ => Ok(url),
@@ -122,12 +125,13 @@ impl Signer {
     async fn sign_get(
         &self,
         key: &str,
-        disposition: Option<&str>,
+        answer: Answer<'_>,
         start: DateTime<Utc>,
         valid: Duration,
     ) -> Result<String, Error> {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
-        let request = request.set_response_content_disposition(disposition.map(str::to_owned));
+        let request = request.set_response_content_disposition(answer.disposition.map(str::to_owned));
+        let request = request.set_response_cache_control(answer.cache_control.map(str::to_owned));
         let signed = request.presigned(window(start, valid)?).await;
         let signed = signed.map_err(|error| failed(error, "signing a playback URL"))?;
         Ok(signed.uri().to_owned())

@@ -144,8 +144,9 @@ fn keep(text: &str) -> Result<Keep, String> {
 
 #[derive(Args, Clone, Debug)]
 pub struct Log {
-    /// What to log, as `level` or `target=level,…`
-    #[arg(long, env = "TOKTIK_LOG", default_value = "info")]
+    /// What to log, as `level` or `target=level,…`. The embedded store's protocol layer logs an error for each request
+    /// that it refuses, which anybody could fill a disk with
+    #[arg(long, env = "TOKTIK_LOG", default_value = "info,s3s=off")]
     pub log: String,
     /// `text` for people, `json` for machines
     #[arg(long, env = "TOKTIK_LOG_FORMAT", value_enum, default_value = "text")]

@@ -311,7 +311,10 @@ async fn a_link_plays_a_private_clip_until_it_runs_out() {
     let nested = addresses(&playlist.text());
     assert!(nested.iter().all(|name| name.ends_with(token)), "{nested:?}");
     for name in nested {
-        assert_eq!(open(format!("{folder}/{name}")).await.status, StatusCode::OK);
+        let media = open(format!("{folder}/{name}")).await;
+        assert_eq!(media.status, StatusCode::OK);
+        let bytes = segment(&addresses(&media.text())[0], None).await;
+        assert_eq!(bytes.header("cache-control"), PRIVATE, "{name}");
     }
     for file in FILES {
         assert_eq!(

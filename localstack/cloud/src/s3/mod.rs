@@ -7,6 +7,7 @@
 mod buckets;
 mod checksums;
 mod conditions;
+mod drain;
 mod failure;
 mod listing;
 mod multipart;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use s3s::auth::SimpleAuth;
@@ -75,7 +77,9 @@ impl S3 {
                 NOSNIFF,
             ))
             .layer(cors());
-        Router::new().fallback_service(headers.service(service))
+        Router::new()
+            .fallback_service(headers.service(service))
+            .layer(middleware::from_fn(drain::refused))
     }
 }
 

@@ -213,3 +213,22 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     assert!(!world.exists("k").await);
     assert_eq!(world.blobs(), 0);
 }
+
+/// As most clients do: everything is sent before a word of the answer is read.
+#[tokio::test]
+async fn who_sends_everything_first_still_reads_why_it_was_refused() {
+    use tokio::io::AsyncReadExt as _;
+    const SIZE: usize = 16 << 20;
+    let world = World::new().await;
+    let base = serve(world.cloud.s3()).await;
+    let mut socket = tokio::net::TcpStream::connect(base.strip_prefix("http://").unwrap())
+        .await
+        .unwrap();
+    let head = format!("PUT /{BUCKET}/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {SIZE}\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&vec![0; SIZE]).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(!world.exists("k").await);
+}

@@ -3,10 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType,
-};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -14,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use toktik::provision::provision;
 use toktik_auth::{Auth, Settings};
 use toktik_catalog::users::Changes;
 use toktik_cloud::{Cloud, Options};
@@ -62,13 +59,13 @@ impl House {
         let program = Program::try_parse_from(own.iter().chain(arguments)).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let cloud = cloud(&directory).await;
-        create_table(&cloud.dynamodb_client()).await;
         let clients = Clients {
             s3: cloud.s3_client(),
             sqs: cloud.sqs_client(),
             dynamodb: cloud.dynamodb_client(),
             credentials_end: toktik_objects::CredentialsEnd::default(),
         };
+        provision(&clients, &program.common.stores).await.unwrap();
         let verifier = Arc::new(program.verify.verifier().unwrap());
         let mut context = Context::new(&program.common, clients, verifier).unwrap();
         let now = Arc::new(Mutex::new("2026-03-01T12:00:00Z".parse().unwrap()));
@@ -170,39 +167,6 @@ async fn cloud(directory: &TempDir) -> Cloud {
         region: "us-east-1".to_owned(),
     };
     Cloud::open(options).await.unwrap()
-}
-
-async fn create_table(client: &aws_sdk_dynamodb::Client) {
-    let key = |name, kind| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(kind)
-            .build()
-            .unwrap()
-    };
-    let index = GlobalSecondaryIndex::builder()
-        .index_name("by_owner")
-        .key_schema(key("gsi1pk", KeyType::Hash))
-        .key_schema(key("gsi1sk", KeyType::Range))
-        .projection(Projection::builder().projection_type(ProjectionType::All).build());
-    let mut create = client
-        .create_table()
-        .table_name(TABLE)
-        .billing_mode(BillingMode::PayPerRequest);
-    for name in ["pk", "sk", "gsi1pk", "gsi1sk"] {
-        let attribute = AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(ScalarAttributeType::S);
-        create = create.attribute_definitions(attribute.build().unwrap());
-    }
-    let create = create
-        .key_schema(key("pk", KeyType::Hash))
-        .key_schema(key("sk", KeyType::Range));
-    create
-        .global_secondary_indexes(index.build().unwrap())
-        .send()
-        .await
-        .unwrap();
 }
 
 async fn serve(router: axum::Router) -> (String, CancellationToken) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use toktik_events::Function;
 
 use crate::broker::{Broker, brokered};
 use crate::clips::{clip, make};
@@ -255,26 +256,64 @@ async fn an_empty_file_is_not_even_announced() {
     assert_eq!(mine["items"], Value::Array(Vec::new()));
 }
 
-/// Ten seconds of which only the first two can be decoded: probing finds a clip, transcode finds out.
-#[tokio::test(flavor = "multi_thread")]
-async fn mostly_damaged() {
-    let house = House::open().await;
-    let mut bytes = clip(house.directory(), 10);
-    let data = bytes.windows(4).position(|four| four == b"mdat").unwrap() + 4;
-    let index = bytes.windows(4).position(|four| four == b"moov").unwrap();
-    let end = if index > data { index - 4 } else { bytes.len() };
-    bytes[data + (end - data) / 5..end].fill(0);
-    refused(bytes, "corrupt").await;
+/// Bytes of the picture and sound themselves, without the index.
+fn media(clip: &[u8]) -> std::ops::Range<usize> {
+    let place = |name: &[u8]| clip.windows(4).position(|four| four == name).unwrap();
+    let (data, index) = (place(b"mdat") + 4, place(b"moov"));
+    data..if index > data { index - 4 } else { clip.len() }
 }
 
-/// The pictures need something to show; that there is too little of it is for transcode to say.
+/// A clip with a keyframe each second and this share of its media, in percent, overwritten.
+fn damaged(house: &House, percent: std::ops::Range<usize>) -> Vec<u8> {
+    let source = "testsrc2=size=640x360:rate=30:duration=10";
+    let mut bytes = make(house.directory(), "damaged.mp4", &x264(source, &["-g", "30"]));
+    let media = media(&bytes);
+    let at = |percent: usize| media.start + media.len() * percent / 100;
+    bytes[at(percent.start)..at(percent.end)].fill(0);
+    bytes
+}
+
+/// Probing finds a clip; whether the pictures are made first or the renditions, the verdict is the same.
+async fn judged(percent: std::ops::Range<usize>, pictures_first: bool) -> (House, Broker, User, String) {
+    let (house, broker) = brokered(1).await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, damaged(&house, percent)).await;
+    if pictures_first {
+        let never = tokio_util::sync::CancellationToken::new();
+        for function in [Function::Probe, Function::Thumbnail] {
+            assert!(
+                house.worker(function).drain(&never).await.unwrap() > 0,
+                "{function} had nothing to do"
+            );
+        }
+    }
+    house.drain().await;
+    (house, broker, user, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mostly_damaged() {
+    for pictures_first in [false, true] {
+        let (house, broker, user, id) = judged(10..90, pictures_first).await;
+        is_refused(&house, &broker, &user, &id, "corrupt").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_damage() {
-    let house = House::open().await;
-    let mut bytes = clip(house.directory(), 4);
-    let data = bytes.windows(4).position(|four| four == b"mdat").unwrap() + 4;
-    let index = bytes.windows(4).position(|four| four == b"moov").unwrap();
-    let end = if index > data { index - 4 } else { bytes.len() };
-    bytes[data..end].fill(0);
-    refused(bytes, "corrupt").await;
+    for pictures_first in [false, true] {
+        let (house, broker, user, id) = judged(0..100, pictures_first).await;
+        is_refused(&house, &broker, &user, &id, "corrupt").await;
+    }
+}
+
+/// What can be watched is, and its poster shows something.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_at_its_beginning() {
+    for pictures_first in [false, true] {
+        let (house, _broker, _user, id) = judged(0..30, pictures_first).await;
+        assert_eq!(house.video(&id, None).await["status"], "ready");
+        let poster = house.get(&format!("/videos/{id}/poster.jpg"), None).await;
+        assert_eq!(poster.status, StatusCode::FOUND);
+    }
 }

@@ -71,14 +71,15 @@ impl Handler {
             .await?
             .map(|user| user.username.clone());
         let title = video.title.to_string();
-        let Some(args) = encode::mp3_args(&plan, SOURCE, &title, &channel.unwrap_or_default()) else {
+        let runs = encode::mp3_runs(&plan, SOURCE, &title, &channel.unwrap_or_default());
+        if runs.is_empty() {
             return Ok(None);
-        };
+        }
         let workshop = self.workshops.open(TIME, cancel)?;
         workshop.fetch_source(&self.context.objects, &video).await?;
         let duration = plan.duration();
         workshop
-            .ffmpeg(args, |progress| gauge.set(progress.seconds.unwrap_or(0.0) / duration))
+            .ffmpeg_each(runs, |progress| gauge.set(progress.seconds.unwrap_or(0.0) / duration))
             .await?;
         let prefix = step::prefix(lease);
         let key = format!("{prefix}{}", encode::MP3);

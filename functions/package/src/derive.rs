@@ -165,10 +165,12 @@ mod tests {
                 start: 0.0,
                 frame_rate: Fraction::new(30, 1),
                 variable_frame_rate: false,
+                interlaced: false,
                 transfer: Transfer::Sdr,
                 pixel_format: "yuv420p".into(),
                 color_range: None,
                 color_space: None,
+                wide_gamut: false,
             },
             audio: audio.then(|| Audio {
                 stream: 1,

@@ -56,11 +56,11 @@ impl Handler {
         let workshop = self.workshops.open(TIME, cancel)?;
         workshop.fetch_source(&self.context.objects, &video).await?;
         let duration = plan.duration();
-        let run = workshop.ffmpeg(encode::unit_args(&plan, unit, SOURCE), |progress| {
+        let runs = workshop.ffmpeg_each(encode::unit_runs(&plan, unit, SOURCE), |progress| {
             gauge.set(progress.seconds.unwrap_or(0.0) / duration);
         });
-        match run.await {
-            Ok(_) => {}
+        match runs.await {
+            Ok(()) => {}
             Err(error) if is_damage(&error) => {
                 tracing::info!(%error, "more than half of the clip does not decode");
                 return Ok(Outcome::Refused(corrupt()));

@@ -17,7 +17,7 @@ pub const CORRUPT: i32 = 69;
 /// Hertz of every sound.
 pub const SAMPLE_RATE: u32 = 48_000;
 
-/// What [`mp3_args`] writes.
+/// What [`mp3_runs`] make.
 pub const MP3: &str = "audio.mp3";
 
 /// What [`download_args`] writes.
@@ -48,21 +48,17 @@ fn file(name: &str) -> String {
     format!("{name}.mp4")
 }
 
-/// Arguments of the run that makes all of a unit's outputs from one decode. `input` is the source's path.
+/// Arguments of each run, one after the other, that make all of a unit's outputs. `input` is the source's path.
 ///
-/// Empty if there is nothing to make: a silent clip has no sound.
-pub fn unit_args(plan: &Plan, unit: &Unit, input: &str) -> Vec<String> {
-    match (&unit.work, &plan.source.audio) {
-        (
-            Work::Video {
-                rungs,
-                first_frame,
-                frames,
-            },
-            _,
-        ) => video_args(plan, &chosen(plan, rungs), *first_frame, *frames, input),
-        (Work::Audio, Some(audio)) => audio_args(plan, audio, input),
-        (Work::Audio, None) => Vec::new(),
+/// None if there is nothing to make: a silent clip has no sound.
+pub fn unit_runs(plan: &Plan, unit: &Unit, input: &str) -> Vec<Vec<String>> {
+    match &unit.work {
+        Work::Video {
+            rungs,
+            first_frame,
+            frames,
+        } => vec![video_args(plan, &chosen(plan, rungs), *first_frame, *frames, input)],
+        Work::Audio => sound_runs(plan, input, audio_args),
     }
 }
 
@@ -111,12 +107,8 @@ fn picture_graph(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64) ->
     let grid = grid(plan, first_frame, frames);
     let look = filters::sdr(video, top.width, top.height);
     let copies = labels(lower.iter().map(|rung| format!("from-{}", rung.name)));
-    let mut graph = format!(
-        "[0:{}]{grid},{look},split={}[{}]{copies}",
-        video.stream,
-        rungs.len(),
-        top.name
-    );
+    let picture = filters::picture(&plan.source);
+    let mut graph = format!("{picture},{grid},{look},split={}[{}]{copies}", rungs.len(), top.name);
     for Rung {
         name, width, height, ..
     } in lower
@@ -136,12 +128,11 @@ fn labels(names: impl Iterator<Item = String>) -> String {
 /// stands until the end.
 fn grid(plan: &Plan, first_frame: u64, frames: u64) -> String {
     let Fraction { num, den } = plan.frame_rate;
-    let zero = filters::from_zero(plan.source.video.start);
     let fps = format!(
         "fps={num}/{den}:start_time={:.6}:eof_action=pass",
         plan.seconds(first_frame)
     );
-    format!("{zero},{fps},tpad=stop=-1:stop_mode=clone,trim=end_frame={frames},setpts=N")
+    format!("{fps},tpad=stop=-1:stop_mode=clone,trim=end_frame={frames},setpts=N")
 }
 
 fn rung_args(plan: &Plan, rung: &Rung) -> Vec<String> {
@@ -226,6 +217,39 @@ fn anonymous() -> Vec<String> {
     strings(&["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"])
 }
 
+/// Sound in one form, which [`unify_args`] writes.
+const UNIFIED: &str = "sound.nut";
+
+/// The run that makes the sound, and before it, where the sound may change on the way, one that unifies it.
+fn sound_runs(plan: &Plan, input: &str, args: impl Fn(&Plan, &Audio, &str) -> Vec<String>) -> Vec<Vec<String>> {
+    let Some(audio) = &plan.source.audio else {
+        return Vec::new();
+    };
+    if !plan.source.clock_jumps() {
+        return vec![args(plan, audio, input)];
+    }
+    let unified = Audio {
+        stream: 0,
+        ..audio.clone()
+    };
+    let mut of_unified = plan.clone();
+    "nut".clone_into(&mut of_unified.source.demuxer);
+    vec![unify_args(plan, audio, input), args(&of_unified, &unified, UNIFIED)]
+}
+
+/// One rate and two channels throughout. Broadcasts change both between programme and advertisement, and each time a
+/// graph of filters would begin again at zero.
+fn unify_args(plan: &Plan, audio: &Audio, input: &str) -> Vec<String> {
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    args.extend(["-map".to_owned(), format!("0:{}", audio.stream)]);
+    let rate = SAMPLE_RATE.to_string();
+    args.extend(["-af".to_owned(), format!("aresample={rate},{}", downmix(audio))]);
+    args.extend(strings(&["-c:a", "pcm_f32le"]));
+    args.extend(anonymous());
+    args.extend(strings(&["-avoid_negative_ts", "disabled", "-f", "nut", UNIFIED]));
+    args
+}
+
 fn audio_args(plan: &Plan, audio: &Audio, input: &str) -> Vec<String> {
     let mut args = filters::input(&plan.source, plan.threads, input);
     args.extend(["-filter_complex".to_owned(), sound_graph(plan, audio)]);
@@ -240,20 +264,34 @@ fn sound_graph(plan: &Plan, audio: &Audio) -> String {
     format!(
         "[0:{}]{},asplit={}{names}",
         audio.stream,
-        stereo(plan),
+        stereo(plan, audio),
         plan.sounds.len()
     )
 }
 
 /// Stereo that begins with the first picture and ends with the last: silence where the source has no sound, and
-/// nothing of what it has before or after.
-fn stereo(plan: &Plan) -> String {
+/// nothing of what it has before or after. Sound that is off by 30 ms is brought back; by 40 people notice.
+fn stereo(plan: &Plan, audio: &Audio) -> String {
     let zero = filters::from_zero(plan.source.video.start);
     let samples = samples(plan);
     format!(
-        "a{zero},aresample={SAMPLE_RATE}:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,\
-         apad=whole_len={samples},atrim=end_sample={samples}"
+        "a{zero},aresample={SAMPLE_RATE}:async=1:min_hard_comp=0.03:first_pts=0,{},apad=whole_len={samples},\
+         atrim=end_sample={samples}",
+        downmix(audio)
     )
+}
+
+/// One channel is heard on both sides as loud as it was; ffmpeg's own mixing takes 3 dB off. More than two are mixed
+/// as loud as they were, and a limiter takes what then is too much.
+fn downmix(audio: &Audio) -> &'static str {
+    match audio.channels {
+        1 => "pan=stereo|c0=c0|c1=c0,aformat=sample_fmts=fltp",
+        2 => "aformat=sample_fmts=fltp:channel_layouts=stereo",
+        _ => {
+            "aformat=sample_fmts=fltp:channel_layouts=stereo,\
+              alimiter=limit=0.95:attack=1:release=50:level=false:latency=true"
+        }
+    }
 }
 
 /// As long as the picture (Apple HLS authoring 8.3).
@@ -288,13 +326,22 @@ fn sound_args(sound: &Sound) -> Vec<String> {
     args
 }
 
-/// The sound alone as [`MP3`], variable bit rate at about 190 kbit/s. None for a silent clip.
-pub fn mp3_args(plan: &Plan, input: &str, title: &str, channel: &str) -> Option<Vec<String>> {
-    let audio = plan.source.audio.as_ref()?;
+/// Runs that make the sound alone as [`MP3`], variable bit rate at about 190 kbit/s. None for a silent clip.
+pub fn mp3_runs(plan: &Plan, input: &str, title: &str, channel: &str) -> Vec<Vec<String>> {
+    sound_runs(plan, input, |plan, audio, input| {
+        let mut args = mp3_args(plan, audio, input);
+        args.extend(["-metadata".to_owned(), format!("title={title}")]);
+        args.extend(["-metadata".to_owned(), format!("artist={channel}")]);
+        args.extend(strings(&["-id3v2_version", "3", "-write_id3v1", "0", "-f", "mp3", MP3]));
+        args
+    })
+}
+
+fn mp3_args(plan: &Plan, audio: &Audio, input: &str) -> Vec<String> {
     let mut args = filters::input(&plan.source, plan.threads, input);
     args.extend([
         "-filter_complex".to_owned(),
-        format!("[0:{}]{}[sound]", audio.stream, stereo(plan)),
+        format!("[0:{}]{}[sound]", audio.stream, stereo(plan, audio)),
     ]);
     args.extend(strings(&[
         "-map",
@@ -307,10 +354,7 @@ pub fn mp3_args(plan: &Plan, input: &str, title: &str, channel: &str) -> Option<
         "+bitexact",
     ]));
     args.extend(anonymous());
-    args.extend(["-metadata".to_owned(), format!("title={title}")]);
-    args.extend(["-metadata".to_owned(), format!("artist={channel}")]);
-    args.extend(strings(&["-id3v2_version", "3", "-write_id3v1", "0", "-f", "mp3", MP3]));
-    Some(args)
+    args
 }
 
 /// Joins renditions into [`DOWNLOAD`], playable while it loads. Each input is a rendition's init and media segments

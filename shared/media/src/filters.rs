@@ -1,13 +1,18 @@
 //! What every picture and sound passes through before it is encoded: one look for the rungs, the posters and the previews.
 
 use crate::probe::decoder_whitelist;
-use crate::source::{Source, Transfer, Video};
+use crate::source::{Fraction, Source, Transfer, Video};
 
 /// Input options for a source, up to and with `-i`. Nothing but this file, this demuxer.
 ///
-/// Timestamps stay the file's own (`-copyts`), so that picture and sound, made by different runs, share one clock.
+/// Picture and sound are made by different runs and share one clock: the file's own (`-copyts`), or the one that
+/// ffmpeg makes of clocks that jump.
 pub(crate) fn input(source: &Source, threads: u32, path: &str) -> Vec<String> {
-    let mut args = strings(&["-y", "-copyts", "-protocol_whitelist", "file,pipe"]);
+    let mut args = strings(&["-y"]);
+    if !source.clock_jumps() {
+        args.push("-copyts".to_owned());
+    }
+    args.extend(strings(&["-protocol_whitelist", "file,pipe"]));
     args.extend(strings(&["-format_whitelist", &source.demuxer, "-f", &source.demuxer]));
     args.extend(["-codec_whitelist".to_owned(), decoder_whitelist()]);
     // ffmpeg counts frames that fail to decode, and ends with `encode::CORRUPT` when they are the greater part.
@@ -15,10 +20,36 @@ pub(crate) fn input(source: &Source, threads: u32, path: &str) -> Vec<String> {
         "-max_error_rate",
         "0.5",
         "-threads",
-        &threads.to_string(),
-        "-i",
-        path,
+        &decoding_threads(source, threads).to_string(),
     ]));
+    // Where the picture's size changes on the way, the scaler follows; a new filter graph would begin again at zero.
+    args.extend(strings(&["-reinit_filter:v", "0", "-i", path]));
+    if source.clock_jumps() {
+        args.extend(witness(source));
+    }
+    args
+}
+
+/// Each thread decodes a picture of its own, and the largest take 100 MB and more.
+fn decoding_threads(source: &Source, threads: u32) -> u32 {
+    const LARGE: u64 = 40_000_000;
+    let pixels = u64::from(source.video.width) * u64::from(source.video.height);
+    if pixels > LARGE { 1 } else { threads }
+}
+
+/// An output that goes nowhere, for which picture and sound are read: ffmpeg closes the gaps of a clock by all streams
+/// that a run reads, so all runs read the same.
+fn witness(source: &Source) -> Vec<String> {
+    let streams = [
+        Some(source.video.stream),
+        source.audio.as_ref().map(|audio| audio.stream),
+    ];
+    let mut args: Vec<String> = streams
+        .into_iter()
+        .flatten()
+        .flat_map(|stream| ["-map".to_owned(), format!("0:{stream}")])
+        .collect();
+    args.extend(strings(&["-c", "copy", "-f", "null", "-"]));
     args
 }
 
@@ -26,7 +57,23 @@ pub(crate) fn strings(args: &[&str]) -> Vec<String> {
     args.iter().map(|&arg| arg.to_owned()).collect()
 }
 
-/// The picture's clock starts at zero with the first frame.
+/// The source's picture, in whole frames, on a clock that starts at zero with the first of them.
+pub(crate) fn picture(source: &Source) -> String {
+    let video = &source.video;
+    let whole = if video.interlaced { WHOLE_FRAMES } else { "" };
+    let Fraction { num, den } = video.frame_rate;
+    let clock = if source.is_bare() {
+        format!("setpts=N*{den}/({num}*TB)")
+    } else {
+        from_zero(video.start)
+    };
+    format!("[0:{}]{whole}{clock}", video.stream)
+}
+
+/// Joins the fields of the frames that are marked as interlaced; others pass as they are.
+const WHOLE_FRAMES: &str = "bwdif=mode=send_frame:deint=interlaced,";
+
+/// The clock starts at zero with the first frame.
 ///
 /// Rounded, because `setpts` cuts off fractions of a tick, and a cut moves a frame by one.
 pub(crate) fn from_zero(start: f64) -> String {
@@ -42,6 +89,7 @@ pub(crate) fn from_zero(start: f64) -> String {
 /// Rotation is not here: ffmpeg applies the display matrix before the first filter.
 pub(crate) fn sdr(video: &Video, width: u32, height: u32) -> String {
     let picture = match video.transfer {
+        Transfer::Sdr if video.wide_gamut && !is_rgb(video) => narrowed(video, width, height),
         Transfer::Sdr => converted(video, width, height),
         Transfer::Pq => tone_mapped(video, "smpte2084", width, height),
         Transfer::Hlg => tone_mapped(video, "arib-std-b67", width, height),
@@ -64,15 +112,32 @@ fn converted(video: &Video, width: u32, height: u32) -> String {
     format!("scale={width}:{height}:flags={SCALER}{matrix}{range}:out_color_matrix=bt709:out_range=tv")
 }
 
+/// The plain scaler converts no primaries: red would come out as orange.
+fn narrowed(video: &Video, width: u32, height: u32) -> String {
+    let range = range(video);
+    let matrix = match in_matrix(video) {
+        Some("bt2020") => "2020_ncl",
+        Some("bt709") => "709",
+        _ => "170m",
+    };
+    format!(
+        "zscale=w={width}:h={height}:f=bicubic:rin={range}:tin=709:pin=2020:min={matrix}:t=709:p=709:m=709:r=limited"
+    )
+}
+
+fn range(video: &Video) -> &'static str {
+    if in_range(video) == Some("pc") {
+        "full"
+    } else {
+        "limited"
+    }
+}
+
 pub(crate) const SCALER: &str = "bicubic+accurate_rnd";
 
 /// Scaled before it is mapped: the mapping works on floats, three of them a pixel.
 fn tone_mapped(video: &Video, transfer: &str, width: u32, height: u32) -> String {
-    let range = if in_range(video) == Some("pc") {
-        "full"
-    } else {
-        "limited"
-    };
+    let range = range(video);
     format!(
         "zscale=w={width}:h={height}:f=bicubic:rin={range}:tin={transfer}:pin=2020:min=2020_ncl:t=linear:npl=100,\
          format=gbrpf32le,zscale=p=709,tonemap=hable:desat=0,zscale=t=709:m=709:r=limited"

@@ -28,11 +28,10 @@ pub enum Moment {
 pub fn poster_args(plan: &Plan, moment: Moment, input: &str) -> Vec<String> {
     let video = &plan.source.video;
     let (width, height) = within(video, 1280);
-    let zero = filters::from_zero(video.start);
+    let picture = filters::picture(&plan.source);
     let look = filters::sdr(video, width, height);
     let graph = format!(
-        "[0:{}]{zero},{}{look}{},split=2[a][b];[a]{JFIF}[jpeg];[b]{BT601}[webp]",
-        video.stream,
+        "{picture},{}{look}{},split=2[a][b];[a]{JFIF}[jpeg];[b]{BT601}[webp]",
         early(moment),
         choice(moment)
     );
@@ -137,15 +136,12 @@ pub fn storyboard_args(plan: &Plan, sheet: &Sheet, input: &str) -> Vec<String> {
         tiles,
         interval,
     } = *sheet;
-    let zero = filters::from_zero(video.start);
+    let picture = filters::picture(&plan.source);
     let look = filters::sdr(video, tile_width, tile_height);
     // Rounding up shows what is on screen at the start of the interval, and not what is nearest to its middle.
     let pace = format!("fps=1/{interval:.6}:start_time=0:round=up:eof_action=pass");
     let exact = format!("tpad=stop=-1:stop_mode=clone,trim=end_frame={tiles}");
-    let graph = format!(
-        "[0:{}]{zero},{pace},{exact},{look},{JFIF},tile={columns}x{rows}[sheet]",
-        video.stream
-    );
+    let graph = format!("{picture},{pace},{exact},{look},{JFIF},tile={columns}x{rows}[sheet]");
     let mut args = filters::input(&plan.source, plan.threads, input);
     args.extend(["-filter_complex".to_owned(), graph]);
     args.extend(still(
@@ -163,10 +159,10 @@ pub fn preview_args(plan: &Plan, input: &str) -> Vec<String> {
     let video = &plan.source.video;
     let (width, height) = within(video, 320);
     let start = ((plan.duration() - PREVIEW_SECONDS) / 3.0).max(0.0);
-    let zero = filters::from_zero(video.start);
+    let picture = filters::picture(&plan.source);
     let pace = format!("trim=start={start:.6}:duration={PREVIEW_SECONDS},setpts=PTS-STARTPTS,fps=10:eof_action=pass");
     let look = filters::sdr(video, width, height);
-    let graph = format!("[0:{}]{zero},{pace},{look},{BT601}[preview]", video.stream);
+    let graph = format!("{picture},{pace},{look},{BT601}[preview]");
     let mut args = filters::input(&plan.source, plan.threads, input);
     args.extend(["-filter_complex".to_owned(), graph]);
     args.extend(strings(&[

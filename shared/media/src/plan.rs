@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Fraction, Source, Video};
+use crate::source::{Fraction, Source};
 
 /// What is to be made of a clip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ impl Default for Options {
 }
 
 pub fn plan(source: &Source, options: &Options) -> Plan {
-    let frame_rate = frame_rate(&source.video);
+    let frame_rate = frame_rate(source);
     let frames = frames(source.duration, frame_rate);
     let gop_frames = whole_frames(2, frame_rate);
     let segment_frames = whole_frames(options.segment_seconds, frame_rate);
@@ -357,21 +357,31 @@ const STANDARD_RATES: [Fraction; 14] = [
 ];
 
 /// The output's constant rate. At least 1, so that an IDR every 2 s is possible; at most 60 (Apple HLS authoring 1.19).
-fn frame_rate(video: &Video) -> Fraction {
-    let given = video.frame_rate;
-    if given.num == 0 || given.den == 0 || given.as_f64() > 300.0 {
-        // A timestamp resolution (1000/1, 90000/1) that a container gave for a rate.
+fn frame_rate(source: &Source) -> Fraction {
+    let given = source.video.frame_rate;
+    if given.num == 0 || given.den == 0 {
         return Fraction::new(30, 1);
     }
-    if given.as_f64() < 1.0 {
+    if given.as_f64() > FASTEST_CAMERA {
+        return Fraction::new(60, 1);
+    }
+    if given.as_f64() < 1.0 && !source.video.variable_frame_rate {
         return Fraction::new(1, 1);
     }
     let capped = divided(given);
-    if video.variable_frame_rate {
+    if source.video.variable_frame_rate {
         next_standard(capped)
     } else {
-        snapped(capped)
+        snapped(capped, measured_within(source.duration))
     }
+}
+
+/// Beyond it every n-th frame is no evenly spaced choice any more.
+const FASTEST_CAMERA: f64 = 300.0;
+
+/// How far a rate can be off that was measured by times in whole milliseconds: a part of itself.
+fn measured_within(duration: f64) -> f64 {
+    (0.001 / duration.max(0.1)).max(0.000_2)
 }
 
 /// Every n-th frame, so that what remains is evenly spaced: 120 becomes 60, 90 becomes 45.
@@ -393,9 +403,10 @@ fn divided(rate: Fraction) -> Fraction {
         .unwrap_or(Fraction::new(60, 1))
 }
 
-/// A variable rate's average is below what its camera aimed at, so the next standard rate loses no frame.
+/// A variable rate is below what its camera aimed at, so the next standard rate loses no frame. At least ten a second
+/// show the pictures of a slide show when they are due.
 fn next_standard(average: Fraction) -> Fraction {
-    let enough = |rate: &&Fraction| rate.as_f64() >= average.as_f64() * 0.995;
+    let enough = |rate: &&Fraction| rate.as_f64() >= (average.as_f64() * 0.995).max(10.0);
     STANDARD_RATES
         .iter()
         .find(enough)
@@ -404,9 +415,11 @@ fn next_standard(average: Fraction) -> Fraction {
 }
 
 /// Takes 2997/100 for the 30000/1001 it stands for, and brings odd fractions to terms that time bases can hold.
-fn snapped(rate: Fraction) -> Fraction {
-    let near = |standard: &&Fraction| (rate.as_f64() / standard.as_f64() - 1.0).abs() < 0.000_2;
-    if let Some(standard) = STANDARD_RATES.iter().chain(&[NTSC_60]).find(near) {
+fn snapped(rate: Fraction, tolerance: f64) -> Fraction {
+    let off = |standard: &Fraction| (rate.as_f64() / standard.as_f64() - 1.0).abs();
+    let standards = STANDARD_RATES.iter().chain(&[NTSC_60]);
+    let nearest = standards.min_by(|a, b| off(a).total_cmp(&off(b)));
+    if let Some(standard) = nearest.filter(|standard| off(standard) < tolerance) {
         return *standard;
     }
     let rate = reduced(rate);

@@ -6,9 +6,11 @@
 
 mod codecs;
 mod decide;
+mod extent;
 mod listing;
 mod timing;
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,22 +18,23 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use toktik_events::{Rejection, RejectionCode};
 
+use self::extent::Extent;
 use crate::process::{Budget, Job, Limits, RunError, Runner, Tool};
 use crate::sniff::{self, Container};
 use crate::source::Source;
 
 pub use codecs::decoder_whitelist;
 
-/// Standard output of ffprobe that is read: about four hours of packets. Reading stops there, so an endless file costs no
-/// more than that.
-const LISTING: usize = 128 << 20;
+/// Standard output of ffprobe that is read, for a minute that may be uploaded: 5000 packets a second. Reading stops
+/// there, so that an endless file costs no more than that.
+const LISTING: usize = 32 << 20;
 
-/// What ffprobe is asked for; tags would be anybody's text, so only the one that rotates is among it.
-const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=side_data_type:\
+/// What ffprobe is asked for; tags would be anybody's text, so only those that decide something are among it.
+const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,size,flags:packet_side_data=side_data_type:\
                        stream=index,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,pix_fmt,\
-                       color_range,color_space,color_transfer,r_frame_rate,avg_frame_rate,sample_rate,channels:\
-                       stream_disposition=attached_pic,still_image,timed_thumbnails:stream_tags=rotate:\
-                       stream_side_data=side_data_type,rotation";
+                       color_range,color_space,color_transfer,color_primaries,field_order,nb_frames,start_time,r_frame_rate,avg_frame_rate,sample_rate,\
+                       channels:stream_disposition=default,attached_pic,still_image,timed_thumbnails:\
+                       stream_tags=rotate,enc_key_id:stream_side_data=side_data_type,rotation";
 
 /// Which file to look at, and how much it may cost.
 #[derive(Clone, Copy)]
@@ -59,12 +62,16 @@ pub enum ProbeError {
 pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, ProbeError> {
     let (head, size) = beginning(request.file).await.map_err(RunError::Spawn)?;
     let container = sniff::sniff(&head, size)?;
+    let extent = measure(request.file, container).await?;
+    if let Some(part) = extent.map(|extent| extent.part()).filter(|part| *part < 0.5) {
+        return Err(cut_short(part).into());
+    }
     let job = Job {
         tool: Tool::Ffprobe,
         args: args(container, request.file),
         dir: request.dir,
         limits: Limits {
-            output: LISTING,
+            output: listing(request.max_duration),
             ..request.limits
         },
         budget: request.budget,
@@ -74,10 +81,17 @@ pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, Prob
         .run(job, |_| ())
         .await
         .map_err(|error| blame(error, request.max_duration))?;
-    decide::decide(&output, container, request.max_duration)
+    let said = extent.map_or(0, |extent| extent.said);
+    decide::decide(&output, container, request.max_duration, said)
 }
 
-async fn beginning(file: &Path) -> std::io::Result<(Vec<u8>, u64)> {
+async fn measure(file: &Path, container: Container) -> Result<Option<Extent>, ProbeError> {
+    let file = file.to_owned();
+    let extent = tokio::task::spawn_blocking(move || extent::extent(&file, container)).await;
+    Ok(extent.map_err(io::Error::other).flatten().map_err(RunError::Spawn)?)
+}
+
+async fn beginning(file: &Path) -> io::Result<(Vec<u8>, u64)> {
     let file = tokio::fs::File::open(file).await?;
     let size = file.metadata().await?.len();
     let mut head = Vec::with_capacity(sniff::HEAD);
@@ -111,12 +125,24 @@ fn args(container: Container, file: &Path) -> Vec<String> {
     args.concat().into_iter().map(str::to_owned).collect()
 }
 
+/// Bytes of ffprobe's output for the longest clip that may be uploaded.
+fn listing(max_duration: f64) -> usize {
+    const MOST: usize = 8;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates"
+    )]
+    let minutes = (max_duration / 60.0).ceil() as usize;
+    LISTING * if minutes == 0 { MOST } else { minutes.min(MOST) }
+}
+
 /// Whether a failed run is the file's fault.
 fn blame(error: RunError, max_duration: f64) -> ProbeError {
     match error {
         RunError::Failed { stderr_tail, .. } => unopened(&stderr_tail).into(),
-        // A file that makes ffprobe crash does so each time.
-        RunError::Killed { .. } => corrupt().into(),
+        // A file that makes ffprobe crash does so each time, and none that can be played needs so much to be listed.
+        RunError::Killed { .. } | RunError::OutOfMemory { .. } => corrupt().into(),
         RunError::OutputTooLarge { .. } => too_many_packets(max_duration).into(),
         error => ProbeError::Failed(error),
     }
@@ -145,6 +171,14 @@ fn corrupt() -> Rejection {
         RejectionCode::Corrupt,
         "The file is damaged or incomplete: no picture could be read from it.",
     )
+}
+
+fn cut_short(present: f64) -> Rejection {
+    let message = format!(
+        "The file is incomplete: only {:.0} % of it arrived. Upload it again from where it was recorded.",
+        present * 100.0
+    );
+    Rejection::new(RejectionCode::Corrupt, message)
 }
 
 fn too_many_packets(max_duration: f64) -> Rejection {
@@ -234,7 +268,7 @@ mod tests {
             stderr_tail: stderr_tail()
         }));
         assert!(rejected(RunError::OutputTooLarge { limit: 1 }));
-        assert!(!rejected(RunError::OutOfMemory {
+        assert!(rejected(RunError::OutOfMemory {
             stderr_tail: stderr_tail()
         }));
         assert!(!rejected(RunError::TimedOut));

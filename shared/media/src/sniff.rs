@@ -5,13 +5,16 @@
 //! [`crate::probe`], and one that is refused here is never shown to ffmpeg.
 
 mod boxes;
+mod jpeg;
 mod signatures;
 mod text;
 
 use toktik_events::{Rejection, RejectionCode};
 
-/// How much of a file [`sniff`] should be given; more is of no use.
-pub const HEAD: usize = 64 << 10;
+/// How much of a file [`sniff`] should be given; more is of no use. Three JPEG pictures of a large camera fit.
+pub const HEAD: usize = 4 << 20;
+/// Where everything else shows.
+const NEAR: usize = 64 << 10;
 
 /// A format that can hold a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +44,11 @@ pub enum Container {
     Hevc,
     MpegVideo,
     Mpeg4,
+    Mjpeg,
 }
+
+/// Demuxers of formats without times.
+pub(crate) const BARE: [&str; 5] = ["h264", "hevc", "mpegvideo", "m4v", "mjpeg"];
 
 impl Container {
     /// ffmpeg's name of the demuxer.
@@ -67,12 +74,18 @@ impl Container {
             Self::Hevc => "hevc",
             Self::MpegVideo => "mpegvideo",
             Self::Mpeg4 => "m4v",
+            Self::Mjpeg => "mjpeg",
         }
     }
 
     /// Formats of which a file with one frame is a picture and not a short video.
     pub fn is_picture_format(self) -> bool {
         matches!(self, Self::Gif | Self::Apng)
+    }
+
+    /// Formats without times: frames simply follow each other.
+    pub fn is_bare(self) -> bool {
+        BARE.contains(&self.demuxer())
     }
 
     /// Formats whose times may jump where recordings were joined.
@@ -102,7 +115,6 @@ pub fn sniff(head: &[u8], size: u64) -> Result<Container, Rejection> {
     if size == 0 || head.is_empty() {
         return Err(Rejection::new(RejectionCode::Empty, "The file is empty."));
     }
-    let head = &head[..head.len().min(HEAD)];
     match kind(head) {
         Kind::Video(container) => Ok(container),
         refused => Err(refused.rejection()),
@@ -110,6 +122,10 @@ pub fn sniff(head: &[u8], size: u64) -> Result<Container, Rejection> {
 }
 
 fn kind(head: &[u8]) -> Kind {
+    if let Some(kind) = jpeg::kind(&head[..head.len().min(HEAD)]) {
+        return kind;
+    }
+    let head = &head[..head.len().min(NEAR)];
     signatures::by_signature(head)
         .or_else(|| boxes::kind(head))
         .or_else(|| signatures::transport_stream(head))

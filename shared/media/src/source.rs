@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sniff;
+
 /// An exact ratio, as frame rates and aspect ratios are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fraction {
@@ -31,6 +33,19 @@ pub struct Source {
     pub audio: Option<Audio>,
 }
 
+impl Source {
+    /// Whether the format's clock may jump where recordings were joined. ffmpeg then closes the gaps, and counts from
+    /// the earliest of the streams that are read; otherwise times are the file's own.
+    pub fn clock_jumps(&self) -> bool {
+        matches!(self.demuxer.as_str(), "mpegts" | "mpeg")
+    }
+
+    /// Whether the file has no times at all.
+    pub fn is_bare(&self) -> bool {
+        sniff::BARE.contains(&self.demuxer.as_str())
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Video {
     /// Index of the stream in the file.
@@ -39,15 +54,21 @@ pub struct Video {
     /// As displayed: display matrix applied, pixels made square.
     pub width: u32,
     pub height: u32,
-    /// Timestamp of the first frame in the file's own time.
+    /// Time of the first frame on the clock by which ffmpeg reads the file ([`Source::clock_jumps`]).
     pub start: f64,
     pub frame_rate: Fraction,
     pub variable_frame_rate: bool,
+    /// Two fields of different moments in each frame.
+    #[serde(default)]
+    pub interlaced: bool,
     pub transfer: Transfer,
     pub pixel_format: String,
     /// `tv`, `pc` or unknown.
     pub color_range: Option<String>,
     pub color_space: Option<String>,
+    /// More colours than BT.709 has: BT.2020.
+    #[serde(default)]
+    pub wide_gamut: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

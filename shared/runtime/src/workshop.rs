@@ -100,6 +100,18 @@ impl Workshop {
         };
         self.runner.run(job, progress).await
     }
+
+    /// Runs that build on each other, until one fails.
+    pub async fn ffmpeg_each(
+        &self,
+        runs: Vec<Vec<String>>,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<(), RunError> {
+        for args in runs {
+            self.ffmpeg(args, &mut progress).await?;
+        }
+        Ok(())
+    }
 }
 
 /// What a clip is told of which hardly anything can be decoded.

@@ -14,10 +14,12 @@ fn source() -> Source {
             start: 0.04,
             frame_rate: Fraction::new(30, 1),
             variable_frame_rate: false,
+            interlaced: false,
             transfer: Transfer::Sdr,
             pixel_format: "yuv420p".to_owned(),
             color_range: None,
             color_space: Some("bt709".to_owned()),
+            wide_gamut: false,
         },
         audio: Some(Audio {
             stream: 1,
@@ -32,10 +34,15 @@ fn planned(source: &Source) -> Plan {
     plan(source, &Options::default())
 }
 
+fn only(runs: &[Vec<String>]) -> String {
+    let [run] = runs else { panic!("{runs:?}") };
+    run.join(" ")
+}
+
 fn input() -> String {
     format!(
         "-y -copyts -protocol_whitelist file,pipe -format_whitelist mov -f mov -codec_whitelist {} -max_error_rate 0.5 \
-         -threads 2 -i in",
+         -threads 2 -reinit_filter:v 0 -i in",
         crate::probe::decoder_whitelist()
     )
 }
@@ -44,7 +51,7 @@ fn input() -> String {
 fn picture() {
     let plan = planned(&source());
     assert_eq!(
-        unit_args(&plan, &plan.units[1], "in").join(" "),
+        only(&unit_runs(&plan, &plan.units[1], "in")),
         format!(
             "{} -filter_complex_threads 2 -filter_complex \
              [0:0]setpts=PTS-round(0.04/TB),fps=30/1:start_time=0.000000:eof_action=pass,tpad=stop=-1:stop_mode=clone,\
@@ -74,15 +81,11 @@ fn picture_from_the_middle() {
         first_frame: 120,
         frames: 60,
     };
-    let args = unit_args(
-        &plan,
-        &Unit {
-            id: "video-1".to_owned(),
-            work,
-        },
-        "in",
-    )
-    .join(" ");
+    let unit = Unit {
+        id: "video-1".to_owned(),
+        work,
+    };
+    let args = only(&unit_runs(&plan, &unit, "in"));
     assert!(
         args.starts_with("-seek_timestamp 1 -noaccurate_seek -ss 3.040000 -y -copyts"),
         "{args}"
@@ -105,10 +108,10 @@ fn sound() {
         )
     };
     assert_eq!(
-        unit_args(&plan, &plan.units[0], "in").join(" "),
+        only(&unit_runs(&plan, &plan.units[0], "in")),
         format!(
             "{} -filter_complex \
-             [0:1]asetpts=PTS-round(0.04/TB),aresample=48000:async=1:first_pts=0,\
+             [0:1]asetpts=PTS-round(0.04/TB),aresample=48000:async=1:min_hard_comp=0.03:first_pts=0,\
              aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len=288000,atrim=end_sample=288000,\
              asplit=2[audio][audio-low] {} {}",
             input(),
@@ -123,10 +126,44 @@ fn high_dynamic_range_is_mapped_after_scaling() {
     let mut source = source();
     source.video.transfer = Transfer::Pq;
     let plan = planned(&source);
-    let args = unit_args(&plan, &plan.units[1], "in").join(" ");
+    let args = only(&unit_runs(&plan, &plan.units[1], "in"));
     let look = "zscale=w=640:h=360:f=bicubic:rin=limited:tin=smpte2084:pin=2020:min=2020_ncl:t=linear:npl=100,\
                 format=gbrpf32le,zscale=p=709,tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p";
     assert!(args.contains(look), "{args}");
+}
+
+/// Picture and sound of a broadcast are read together in each run, so that its jumping clock is mended alike.
+#[test]
+fn broadcasts() {
+    let mut source = source();
+    "mpegts".clone_into(&mut source.demuxer);
+    let plan = planned(&source);
+    let witness = "-i in -map 0:0 -map 0:1 -c copy -f null - ";
+    let picture = only(&unit_runs(&plan, &plan.units[1], "in"));
+    assert!(picture.contains(witness) && !picture.contains("-copyts"), "{picture}");
+    let sound = unit_runs(&plan, &plan.units[0], "in");
+    let [unify, encode] = &sound[..] else {
+        panic!("{sound:?}")
+    };
+    let (unify, encode) = (unify.join(" "), encode.join(" "));
+    assert!(
+        unify.contains(witness) && unify.contains("-map 0:1 -af aresample=48000,"),
+        "{unify}"
+    );
+    assert!(encode.contains("-f nut") && encode.contains("-copyts"), "{encode}");
+    assert!(encode.contains("-i sound.nut -filter_complex [0:0]asetpts"), "{encode}");
+}
+
+#[test]
+fn fields_are_joined_before_anything_else() {
+    let mut source = source();
+    source.video.interlaced = true;
+    let plan = planned(&source);
+    let args = only(&unit_runs(&plan, &plan.units[1], "in"));
+    assert!(
+        args.contains("[0:0]bwdif=mode=send_frame:deint=interlaced,setpts="),
+        "{args}"
+    );
 }
 
 #[test]
@@ -145,7 +182,8 @@ fn outputs_of_units() {
 #[test]
 fn mp3() {
     let plan = planned(&source());
-    let args = mp3_args(&plan, "in", "A title", "a channel").unwrap_or_default();
+    let runs = mp3_runs(&plan, "in", "A title", "a channel");
+    let args = &runs[0];
     let tail = [
         "-metadata",
         "title=A title",

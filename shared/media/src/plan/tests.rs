@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::source::Video;
 use crate::source::{Audio, Transfer};
 
 fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
@@ -15,10 +16,12 @@ fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
             start: 0.0,
             frame_rate,
             variable_frame_rate: false,
+            interlaced: false,
             transfer: Transfer::Sdr,
             pixel_format: "yuv420p".to_owned(),
             color_range: None,
             color_space: None,
+            wide_gamut: false,
         },
         audio: Some(Audio {
             stream: 1,
@@ -151,9 +154,9 @@ fn the_grid() {
 #[test]
 fn rates() {
     let rate = |num, den, variable| {
-        let mut video = source(320, 240, Fraction::new(num, den)).video;
-        video.variable_frame_rate = variable;
-        let Fraction { num, den } = frame_rate(&video);
+        let mut source = source(320, 240, Fraction::new(num, den));
+        source.video.variable_frame_rate = variable;
+        let Fraction { num, den } = frame_rate(&source);
         (num, den)
     };
     assert_eq!(rate(120, 1, false), (60, 1));
@@ -163,14 +166,25 @@ fn rates() {
     assert_eq!(rate(60_020, 1_000, false), (60, 1));
     assert_eq!(rate(2997, 100, false), (30_000, 1_001));
     assert_eq!(rate(1, 10, false), (1, 1));
-    assert_eq!(rate(1000, 1, false), (30, 1));
-    assert_eq!(rate(90_000, 1, true), (30, 1));
+    assert_eq!(rate(600, 1, false), (60, 1));
+    assert_eq!(rate(90_000, 1, true), (60, 1));
     assert_eq!(rate(0, 0, false), (30, 1));
     assert_eq!(rate(17, 1, false), (17, 1));
     assert_eq!(rate(283, 10, true), (30_000, 1_001));
     assert_eq!(rate(2995, 100, true), (30_000, 1_001));
     assert_eq!(rate(7, 1, true), (10, 1));
     assert_eq!(rate(119, 1, true), (60, 1));
+}
+
+#[test]
+fn the_shorter_the_clip_the_less_its_rate_is_known() {
+    let rate = |duration| {
+        let mut source = source(320, 240, Fraction::new(29_990, 1_000));
+        source.duration = duration;
+        frame_rate(&source)
+    };
+    assert_eq!(rate(1.0), Fraction::new(30, 1));
+    assert_eq!(rate(20.0), Fraction::new(2_999, 100));
 }
 
 #[test]

@@ -12,6 +12,34 @@ pub(super) struct Listing {
     pub(super) packets: Vec<Packet>,
     #[serde(default)]
     pub(super) streams: Vec<Stream>,
+    /// Which streams a broadcast shows together.
+    #[serde(default)]
+    programs: Vec<Program>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Program {
+    #[serde(default)]
+    streams: Vec<Member>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Member {
+    index: u32,
+}
+
+impl Program {
+    fn has(&self, stream: u32) -> bool {
+        self.streams.iter().any(|member| member.index == stream)
+    }
+}
+
+impl Listing {
+    /// Whether two streams belong to one programme; all do where there are none.
+    pub(super) fn together(&self, one: u32, other: u32) -> bool {
+        let mut of_one = self.programs.iter().filter(|program| program.has(one)).peekable();
+        of_one.peek().is_none() || of_one.any(|program| program.has(other))
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,10 +52,21 @@ pub(super) struct Packet {
     pub(super) dts: Option<f64>,
     #[serde(default, rename = "duration_time", deserialize_with = "parsed")]
     pub(super) duration: Option<f64>,
-    #[serde(default, rename = "flags", deserialize_with = "discarded")]
-    pub(super) discarded: bool,
+    /// Bytes.
+    #[serde(default, deserialize_with = "parsed")]
+    pub(super) size: Option<u64>,
+    #[serde(default, deserialize_with = "flags")]
+    pub(super) flags: Flags,
     #[serde(default, rename = "side_data_list", deserialize_with = "encrypted")]
     pub(super) encrypted: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flags {
+    /// Can be decoded without those before it.
+    pub(super) key: bool,
+    /// Decoded, but not shown, because an edit list cuts it away.
+    pub(super) discarded: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -50,6 +89,14 @@ pub(super) struct Stream {
     pub(super) color_range: Option<String>,
     pub(super) color_space: Option<String>,
     pub(super) color_transfer: Option<String>,
+    pub(super) color_primaries: Option<String>,
+    field_order: Option<String>,
+    /// As the container has it.
+    #[serde(default, rename = "nb_frames", deserialize_with = "parsed")]
+    pub(super) frames: Option<usize>,
+    /// Seconds.
+    #[serde(default, rename = "start_time", deserialize_with = "parsed")]
+    pub(super) start: Option<f64>,
     #[serde(default, deserialize_with = "ratio")]
     pub(super) r_frame_rate: Option<Fraction>,
     #[serde(default, deserialize_with = "ratio")]
@@ -69,6 +116,7 @@ pub(super) struct Stream {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Disposition {
+    default: u8,
     attached_pic: u8,
     still_image: u8,
     timed_thumbnails: u8,
@@ -78,6 +126,8 @@ pub(super) struct Disposition {
 struct Tags {
     #[serde(default, deserialize_with = "parsed")]
     rotate: Option<f64>,
+    /// Where a Matroska track says which key it is encrypted with.
+    enc_key_id: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -94,13 +144,26 @@ impl Stream {
             attached_pic,
             still_image,
             timed_thumbnails,
+            ..
         } = self.disposition;
         self.codec_type == "video" && attached_pic + still_image + timed_thumbnails == 0
     }
 
+    /// Which of several tracks is played: the one marked so, and of pictures the largest.
+    pub(super) fn prominence(&self) -> (u8, u64) {
+        (self.disposition.default, u64::from(self.width) * u64::from(self.height))
+    }
+
+    /// Two fields of different moments in each frame.
+    pub(super) fn is_interlaced(&self) -> bool {
+        matches!(self.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt"))
+    }
+
     pub(super) fn is_encrypted(&self) -> bool {
         const PROTECTED: [&str; 5] = ["encv", "enca", "drmi", "drms", "drmt"];
-        PROTECTED.contains(&self.codec_tag_string.as_str()) || self.side_data_list.iter().any(SideData::encrypts)
+        PROTECTED.contains(&self.codec_tag_string.as_str())
+            || self.tags.enc_key_id.is_some()
+            || self.side_data_list.iter().any(SideData::encrypts)
     }
 
     /// Degrees by which the picture is to be turned; the display matrix, or the tag of old files.
@@ -112,7 +175,8 @@ impl Stream {
 
 impl SideData {
     fn encrypts(&self) -> bool {
-        self.side_data_type.starts_with("Encryption ")
+        // Keys alone ("Encryption initialization data") also lie in files whose samples are clear.
+        self.side_data_type == "Encryption info"
     }
 }
 
@@ -136,9 +200,12 @@ fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Fraction>, D::Err
     Ok(fraction.filter(|fraction| fraction.num > 0 && fraction.den > 0))
 }
 
-/// `D`: decoded, but not shown, because an edit list cuts it away.
-fn discarded<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
-    Ok(String::deserialize(input)?.contains('D'))
+fn flags<'de, D: Deserializer<'de>>(input: D) -> Result<Flags, D::Error> {
+    let letters = String::deserialize(input)?;
+    Ok(Flags {
+        key: letters.contains('K'),
+        discarded: letters.contains('D'),
+    })
 }
 
 fn encrypted<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {

@@ -41,7 +41,6 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
 /// The first reason against this film.
 fn objection(bytes: &[u8], depth: usize) -> Option<Kind> {
     Parts(bytes).find_map(|part| match &part.kind {
-        b"pssh" => Some(Kind::Encrypted),
         b"rmra" => Some(Kind::References),
         b"dref" => Parts(entries(part.body))
             .any(|entry| is_elsewhere(&entry))

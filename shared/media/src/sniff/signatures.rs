@@ -20,11 +20,11 @@ const SIGNATURES: &[(usize, &[u8], Kind)] = &[
     (8, b"AIFF", Kind::Sound),
     (8, b"AIFC", Kind::Sound),
     (8, b"WEBP", Kind::Picture),
-    (0, b"\xff\xd8\xff", Kind::Picture),
     (0, b"BM", Kind::Picture),
     (0, b"II*\0", Kind::Picture),
     (0, b"MM\0*", Kind::Picture),
     (0, b"8BPS", Kind::Picture),
+    (20, b"mjp2", Kind::Video(Container::Mp4)),
     (0, b"\0\0\0\x0cjP  ", Kind::Picture),
     (0, b"\0\0\0\x0cJXL ", Kind::Picture),
     (0, b"\xff\x0a", Kind::Picture),
@@ -135,10 +135,23 @@ const IN_STEP: usize = 5;
 
 /// A sync byte every 188 bytes, or every 192 with a time before each packet. A recording may begin within a packet.
 pub(super) fn transport_stream(head: &[u8]) -> Option<Kind> {
-    let found = [188, 192]
+    let mut rhythms = [188, 192]
         .into_iter()
-        .any(|packet| (0..packet.min(head.len())).any(|start| in_step(head, start, packet)));
-    found.then_some(Kind::Video(Container::MpegTs))
+        .flat_map(|packet| (0..packet.min(head.len())).map(move |start| (start, packet)));
+    let (start, packet) = rhythms.find(|(start, packet)| in_step(head, *start, *packet))?;
+    Some(if is_scrambled(head, start, packet) {
+        Kind::Encrypted
+    } else {
+        Kind::Video(Container::MpegTs)
+    })
+}
+
+/// ISO/IEC 13818-1 2.4.3.3: two bits of the fourth byte say whether the packet's content is scrambled. Tables never are,
+/// and a broadcast has other programmes beside the one that was recorded.
+fn is_scrambled(head: &[u8], start: usize, packet: usize) -> bool {
+    let controls = || head[start..].iter().skip(3).step_by(packet);
+    let scrambled = controls().filter(|control| *control & 0xc0 != 0).count();
+    scrambled * 2 > controls().count()
 }
 
 fn in_step(head: &[u8], start: usize, packet: usize) -> bool {
@@ -146,16 +159,16 @@ fn in_step(head: &[u8], start: usize, packet: usize) -> bool {
     packets.len() >= 2 && packets.copied().all(|byte| byte == SYNC)
 }
 
-/// H.264 and HEVC as bare NAL units, which begin with a delimiter or with parameter sets.
+/// H.264 and HEVC as bare NAL units, which begin with a delimiter, with parameter sets, or with a word about them.
 pub(super) fn bare_stream(head: &[u8]) -> Option<Kind> {
     let rest = head
         .strip_prefix(b"\0\0\0\x01")
         .or_else(|| head.strip_prefix(b"\0\0\x01"))?;
     let [first, second, ..] = *rest else { return None };
     let hevc_kind = (first >> 1) & 0x3f;
-    if matches!(hevc_kind, 32 | 35) && first & 0x81 == 0 && second == 1 {
+    if matches!(hevc_kind, 32 | 35 | 39) && first & 0x81 == 0 && second == 1 {
         return Some(Kind::Video(Container::Hevc));
     }
     let h264_kind = first & 0x1f;
-    (first & 0x80 == 0 && matches!(h264_kind, 7 | 9)).then_some(Kind::Video(Container::H264))
+    (first & 0x80 == 0 && matches!(h264_kind, 6 | 7 | 9)).then_some(Kind::Video(Container::H264))
 }

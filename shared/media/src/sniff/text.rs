@@ -21,12 +21,16 @@ const PLAYLIST_STARTS: &[&str] = &[
     "file \"",
     "file /",
     "file:",
-    "http://",
-    "https://",
-    "rtmp://",
-    "rtsp://",
-    "mms://",
+    "concat:",
+    "concatf:",
+    "subfile,",
+    "crypto:",
+    "data:",
+    "pipe:",
 ];
+
+/// A line that only a playlist has, in lower case, whatever stands before it.
+const PLAYLIST_LINES: &[&str] = &["#extm3u", "#ext-x-", "ffconcat version", "file '", "file \"", "file /"];
 
 /// Elements of playlists in XML, in lower case: DASH, SMIL, ASX, XSPF, Smooth Streaming, IMF, `QuickTime`'s links.
 const PLAYLIST_ELEMENTS: &[&str] = &[
@@ -48,7 +52,7 @@ const PAGE_ELEMENTS: &[&str] = &["<!doctype html", "<html"];
 pub(super) fn kind(head: &[u8]) -> Option<Kind> {
     let text = decode(&head[..head.len().min(SAMPLE)])?;
     let text = text.trim_start_matches('\u{feff}').trim_start().to_lowercase();
-    if PLAYLIST_STARTS.iter().any(|start| text.starts_with(start)) {
+    if is_list(&text) || is_address(&text) {
         return Some(Kind::Playlist);
     }
     if !text.starts_with('<') {
@@ -65,10 +69,25 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
     })
 }
 
+fn is_list(text: &str) -> bool {
+    let has_line = |start: &&str| text.lines().any(|line| line.trim_start().starts_with(*start));
+    PLAYLIST_STARTS.iter().any(|start| text.starts_with(start)) || PLAYLIST_LINES.iter().any(has_line)
+}
+
+/// `http://`, `rtsp://`, `srt://` and the like: a file that is nothing but an address names something to play.
+fn is_address(text: &str) -> bool {
+    let is_of_scheme = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);
+    text.split_once("://")
+        .is_some_and(|(scheme, _)| !scheme.is_empty() && scheme.chars().all(is_of_scheme))
+}
+
 fn decode(bytes: &[u8]) -> Option<String> {
     match bytes {
         [0xff, 0xfe, rest @ ..] => Some(utf16(rest, u16::from_le_bytes)),
         [0xfe, 0xff, rest @ ..] => Some(utf16(rest, u16::from_be_bytes)),
+        // Without a mark, as some write it: Latin letters have a zero in each pair.
+        [1..=255, 0, 1..=255, 0, ..] => readable(utf16(bytes, u16::from_le_bytes)),
+        [0, 1..=255, 0, 1..=255, ..] => readable(utf16(bytes, u16::from_be_bytes)),
         _ if bytes.iter().all(|byte| is_of_text(*byte)) => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
     }
@@ -79,6 +98,12 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     char::decode_utf16(units)
         .map(|letter| letter.unwrap_or('\u{fffd}'))
         .collect()
+}
+
+/// Two bytes with a zero are not always text.
+fn readable(text: String) -> Option<String> {
+    let is_binary = |letter: char| letter == '\u{fffd}' || letter.is_control() && !letter.is_whitespace();
+    (!text.contains(is_binary)).then_some(text)
 }
 
 /// Anything but control characters: other encodings than UTF-8 are text, too.

@@ -154,7 +154,8 @@ async fn a_clip_that_begins_late_is_no_longer_for_it() {
     clips.ffmpeg("-i a.mp4 -c copy -output_ts_offset 1000 -copyts late.ts");
     let source = accepted(&clips.path("late.ts")).await;
     assert_close(source.duration, 2.0);
-    assert!(source.video.start > 999.0, "{}", source.video.start);
+    // Counted from the sound, whose encoder begins a frame early.
+    assert!((0.0..0.1).contains(&source.video.start), "{}", source.video.start);
 }
 
 /// Two recordings in one file, as cameras and cutters leave them: the clock starts anew in the middle.
@@ -294,10 +295,10 @@ async fn a_protected_film_is_refused_wherever_its_index_is() {
 #[tokio::test]
 async fn an_exotic_codec_is_named() {
     let clips = Clips::new();
-    let file = clips.silent("a.avi", "-c:v asv1");
+    let file = clips.silent("a.mov", "-pix_fmt rgb24 -c:v sgi");
     let rejection = probed_within(&file, 60.0).await.expect_err("refused");
     assert_eq!(rejection.code, RejectionCode::UnsupportedCodec);
-    assert!(rejection.message.contains("asv1"), "{}", rejection.message);
+    assert!(rejection.message.contains("sgi"), "{}", rejection.message);
 }
 
 /// Subtitles, chapters and a second picture beside the film.

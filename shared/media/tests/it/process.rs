@@ -140,6 +140,28 @@ async fn the_budget_ends_it() {
     assert_eq!(budget.remaining(), Duration::ZERO);
 }
 
+/// What the first child takes, the next one has not.
+#[tokio::test]
+async fn a_budget_is_shared_by_all_children() {
+    let clips = Clips::new();
+    let (budget, cancel) = (Budget::new(Duration::from_millis(300)), CancellationToken::new());
+    let job = |arguments: &str| Job {
+        tool: Tool::Ffmpeg,
+        args: arguments.split_whitespace().map(str::to_owned).collect(),
+        dir: clips.dir(),
+        limits: Limits::default(),
+        budget: &budget,
+        cancel: &cancel,
+    };
+    let first = runner().run(job(ENDLESS), |_| ()).await;
+    assert!(matches!(first, Err(RunError::TimedOut)), "{first:?}");
+    let next = runner()
+        .run(job(&format!("-f lavfi -i {PICTURE} out.mp4")), |_| ())
+        .await;
+    assert!(matches!(next, Err(RunError::TimedOut)), "{next:?}");
+    assert!(!clips.path("out.mp4").exists(), "it has worked all the same");
+}
+
 #[tokio::test]
 async fn cpu_time_ends_it() {
     let clips = Clips::new();

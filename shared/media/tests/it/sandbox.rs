@@ -72,19 +72,135 @@ macro_rules! trespasses {
 trespasses! {
     assert_forbidden files_elsewhere_cannot_be_read "read";
     assert_forbidden directories_elsewhere_cannot_be_listed "list";
+    assert_forbidden the_directory_above_cannot_be_listed "above";
     assert_forbidden the_parents_environment_cannot_be_read "environ";
     assert_forbidden its_own_proc_cannot_be_read "proc";
     assert_forbidden nothing_can_be_written_elsewhere "write";
+    assert_forbidden nothing_can_be_moved_elsewhere "move";
     assert_forbidden permissions_cannot_be_changed "chmod";
+    assert_forbidden owners_cannot_be_changed "chown";
+    assert_forbidden times_cannot_be_changed "time";
+    assert_forbidden no_link_can_be_made "link";
+    assert_forbidden no_pipe_can_be_made_that_others_can_open "fifo";
+    assert_forbidden no_file_can_be_made_of_memory "memory";
     assert_forbidden no_socket_can_be_opened "socket";
     assert_forbidden no_unix_socket_can_be_opened "unix";
+    assert_forbidden nobody_can_be_waited_for_on_a_unix_socket "listen";
     assert_forbidden nobody_can_be_connected_to "tcp";
     assert_forbidden no_process_can_be_started "spawn";
+    assert_forbidden no_other_program_can_be_become "become";
+    assert_forbidden no_program_of_its_own_making_can_be_become "become own";
+    assert_forbidden no_handle_of_another_process_can_be_had "handle";
+    assert_forbidden the_death_signal_cannot_be_taken_back "orphan";
     assert_forbidden nobody_can_be_signalled "signal";
     assert_forbidden limits_cannot_be_raised "limit";
     assert_allowed the_working_directory_is_its_own "work";
     assert_allowed threads_can_be_started "thread";
     assert_allowed the_environment_is_empty "environment";
+}
+
+/// System calls that give power, tried by number. Each with arguments that do nothing where the call exists, so that the
+/// error outside is another one, whoever runs the test.
+const CALLS: &[(&str, i64)] = &[
+    ("ptrace", libc::SYS_ptrace),
+    ("process_vm_readv", libc::SYS_process_vm_readv),
+    ("process_vm_writev", libc::SYS_process_vm_writev),
+    ("kill", libc::SYS_kill),
+    ("tkill", libc::SYS_tkill),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd),
+    ("clone3", libc::SYS_clone3),
+    ("execveat", libc::SYS_execveat),
+    ("unshare", libc::SYS_unshare),
+    ("setns", libc::SYS_setns),
+    ("mount", libc::SYS_mount),
+    ("umount2", libc::SYS_umount2),
+    ("pivot_root", libc::SYS_pivot_root),
+    ("chroot", libc::SYS_chroot),
+    ("fsopen", libc::SYS_fsopen),
+    ("open_tree", libc::SYS_open_tree),
+    ("openat2", libc::SYS_openat2),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at),
+    ("bpf", libc::SYS_bpf),
+    ("perf_event_open", libc::SYS_perf_event_open),
+    ("io_uring_setup", libc::SYS_io_uring_setup),
+    ("io_setup", libc::SYS_io_setup),
+    ("userfaultfd", libc::SYS_userfaultfd),
+    ("keyctl", libc::SYS_keyctl),
+    ("add_key", libc::SYS_add_key),
+    ("socketpair", libc::SYS_socketpair),
+    ("bind", libc::SYS_bind),
+    ("connect", libc::SYS_connect),
+    ("sendto", libc::SYS_sendto),
+    ("sendmsg", libc::SYS_sendmsg),
+    ("fchmod", libc::SYS_fchmod),
+    ("fchmodat", libc::SYS_fchmodat),
+    ("fchown", libc::SYS_fchown),
+    ("fchownat", libc::SYS_fchownat),
+    ("setxattr", libc::SYS_setxattr),
+    ("linkat", libc::SYS_linkat),
+    ("setrlimit", libc::SYS_setrlimit),
+    ("setpriority", libc::SYS_setpriority),
+    ("sched_setscheduler", libc::SYS_sched_setscheduler),
+    ("personality", libc::SYS_personality),
+    ("capset", libc::SYS_capset),
+    ("inotify_add_watch", libc::SYS_inotify_add_watch),
+    ("splice", libc::SYS_splice),
+    ("mq_open", libc::SYS_mq_open),
+];
+
+/// Perl makes any system call, and every Debian has it. It prints the error of each.
+const PERL: &str = "/usr/bin/perl";
+const TRY: &str = "for (@ARGV) { $! = 0; syscall($_, -1, -1, -1, -1, -1, -1); print \"$_ \", $!+0, \"\\n\" }";
+
+fn attempts(command: &mut Command) -> Vec<String> {
+    let numbers = CALLS.iter().map(|(_, number)| number.to_string());
+    let output = command.args(["-e", TRY]).args(numbers).output().expect("perl is there");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn calls_that_give_power_do_not_exist() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let limits = Limits::default();
+    let mut caged = sandbox::command(
+        Some(Path::new(LAUNCHER)),
+        Mode::Required,
+        &limits,
+        Path::new(PERL),
+        dir.path(),
+    );
+    let (inside, outside) = (attempts(&mut caged), attempts(&mut Command::new(PERL)));
+    assert_eq!((inside.len(), outside.len()), (CALLS.len(), CALLS.len()));
+    let missing: Vec<String> = CALLS
+        .iter()
+        .map(|(_, number)| format!("{number} {}", libc::ENOSYS))
+        .collect();
+    for ((name, _), (inside, missing)) in CALLS.iter().zip(inside.iter().zip(&missing)) {
+        assert_eq!(inside, missing, "{name} is there inside");
+    }
+    // A kernel may be built without some of them.
+    let there = outside.iter().filter(|attempt| !missing.contains(attempt)).count();
+    assert!(there > CALLS.len() * 3 / 4, "outside are only {there}: {outside:?}");
+}
+
+/// Where each can be met, one below tries it; here, that all of them arrive.
+#[test]
+fn every_limit_is_set() {
+    let limits = Limits {
+        cpu: Duration::from_secs(7),
+        memory: 64 << 20,
+        file_size: 1 << 20,
+        open_files: 16,
+        output: 0,
+    };
+    let (output, _dir) = caged("limits", &limits);
+    let all = "cpu 8, data 67108864, stack 4194304, fsize 1048576, nofile 16, core 0";
+    assert!(said(&output, all), "{output:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, reason = "a trespass that cannot be tried is to fail loudly")]
 
 use std::io::Write;
-use std::os::unix::process::parent_id;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::process::Command;
 
 fn main() {
@@ -10,17 +10,29 @@ fn main() {
     match trespass.as_str() {
         "read" => tell(std::fs::read("/etc/passwd")),
         "list" => tell(std::fs::read_dir("/etc").map(|_| ())),
+        "above" => tell(std::fs::read_dir("..").map(|_| ())),
         "environ" => tell(std::fs::read(format!("/proc/{}/environ", parent_id()))),
         "proc" => tell(std::fs::read("/proc/self/maps")),
         "write" => tell(write_elsewhere()),
+        "move" => tell(move_elsewhere()),
         "chmod" => tell(change_permissions()),
+        "chown" => tell(change_owner()),
+        "time" => tell(change_time()),
+        "link" => tell(std::os::unix::fs::symlink("/etc/passwd", "link")),
+        "fifo" => tell(make_fifo()),
+        "memory" => tell(rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::CLOEXEC)),
         "socket" => tell(std::net::UdpSocket::bind("127.0.0.1:0")),
         "unix" => tell(std::os::unix::net::UnixStream::pair()),
+        "listen" => tell(std::os::unix::net::UnixListener::bind("socket")),
         "tcp" => tell(
             std::net::TcpListener::bind("127.0.0.1:0")
                 .and_then(|listener| std::net::TcpStream::connect(listener.local_addr()?)),
         ),
         "spawn" => tell(spawn_itself()),
+        "become" => tell::<()>(Err(Command::new("/bin/echo").arg("trespass: done").exec())),
+        "become own" => tell(become_own_program()),
+        "handle" => tell(rustix::process::getppid().map(hold_parent).transpose()),
+        "orphan" => tell(rustix::process::set_parent_process_death_signal(None)),
         "signal" => tell(signal_parent()),
         "limit" => tell(raise_limit()),
         "work" => tell(work()),
@@ -31,12 +43,14 @@ fn main() {
         "spin" => spin(),
         "open" => open(),
         "descriptors" => descriptors(),
+        "limits" => limits(),
+        "say" => println!("trespass: done"),
         "die" => die(),
         _ => {}
     }
 }
 
-fn tell<T>(attempt: std::io::Result<T>) {
+fn tell<T>(attempt: Result<T, impl std::fmt::Display>) {
     match attempt {
         Ok(_) => println!("trespass: done"),
         Err(error) => println!("trespass: refused: {error}"),
@@ -49,11 +63,49 @@ fn write_elsewhere() -> std::io::Result<()> {
     std::fs::remove_file(place)
 }
 
+fn move_elsewhere() -> std::io::Result<()> {
+    std::fs::write("file", "x")?;
+    let place = std::env::temp_dir().join(format!("toktik-trespass-moved-{}", std::process::id()));
+    std::fs::rename("file", &place)?;
+    std::fs::remove_file(place)
+}
+
 fn change_permissions() -> std::io::Result<()> {
     std::fs::write("file", "x")?;
     let mut permissions = std::fs::metadata("file")?.permissions();
     permissions.set_readonly(true);
     std::fs::set_permissions("file", permissions)
+}
+
+/// To the owner that it has already.
+fn change_owner() -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::write("file", "x")?;
+    std::os::unix::fs::chown("file", Some(std::fs::metadata("file")?.uid()), None)
+}
+
+fn change_time() -> std::io::Result<()> {
+    std::fs::File::create("file")?.set_modified(std::time::UNIX_EPOCH)
+}
+
+fn make_fifo() -> std::io::Result<()> {
+    use rustix::fs::{CWD, FileType, Mode};
+    Ok(rustix::fs::mknodat(CWD, "fifo", FileType::Fifo, Mode::RUSR, 0)?)
+}
+
+/// A program that it has written itself. It says so if it runs.
+fn become_own_program() -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let this = std::fs::read(std::env::args_os().next().unwrap_or_default())?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).mode(0o755);
+    options.open("program")?.write_all(&this)?;
+    Err(Command::new("./program").arg("say").exec())
+}
+
+fn hold_parent(parent: rustix::process::Pid) -> std::io::Result<()> {
+    rustix::process::pidfd_open(parent, rustix::process::PidfdFlags::empty())?;
+    Ok(())
 }
 
 fn spawn_itself() -> std::io::Result<()> {
@@ -128,6 +180,25 @@ fn descriptors() {
     let first = numbers.first().copied().unwrap_or(-1);
     let contiguous = numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
     println!("open: {}", if contiguous { first } else { -1 });
+}
+
+/// The hard ones, as text.
+fn limits() {
+    use rustix::process::{Resource, getrlimit};
+    let of = |resource| {
+        getrlimit(resource)
+            .maximum
+            .map_or("none".to_owned(), |limit| limit.to_string())
+    };
+    println!(
+        "cpu {}, data {}, stack {}, fsize {}, nofile {}, core {}",
+        of(Resource::Cpu),
+        of(Resource::Data),
+        of(Resource::Stack),
+        of(Resource::Fsize),
+        of(Resource::Nofile),
+        of(Resource::Core)
+    );
 }
 
 #[expect(clippy::zombie_processes, reason = "leaving the child alone is the point")]

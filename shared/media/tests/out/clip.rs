@@ -15,10 +15,12 @@ pub(crate) fn source(width: u32, height: u32, duration: f64) -> Source {
             start: 0.0,
             frame_rate: Fraction::new(30, 1),
             variable_frame_rate: false,
+            interlaced: false,
             transfer: Transfer::Sdr,
             pixel_format: "yuv420p".to_owned(),
             color_range: None,
             color_space: None,
+            wide_gamut: false,
         },
         audio: Some(Audio {
             stream: 1,

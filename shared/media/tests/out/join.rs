@@ -77,6 +77,5 @@ fn of_a_matroska_file_with_its_millisecond_clock() {
 fn of_a_transport_stream() {
     let mut source = clip::silent(320, 240, 6.0, Fraction::new(30, 1));
     source.demuxer = "mpegts".to_owned();
-    source.video.start = 1.466_667;
     check(&source, "clip.ts", &ramp("30"));
 }

@@ -103,7 +103,9 @@ impl Stage {
             plan,
         };
         for unit in &made.plan.units {
-            self.ffmpeg(&encode::unit_args(&made.plan, unit, clip));
+            for run in encode::unit_runs(&made.plan, unit, clip) {
+                self.ffmpeg(&run);
+            }
             self.split(unit, &made.plan, &mut made.manifest);
         }
         made.manifest

@@ -45,7 +45,7 @@ fn decided_in(container: Container, packets: &Value, streams: &[Value]) -> Resul
         stdout,
         stderr_tail: String::new(),
     };
-    decide(&output, container, 60.0).map_err(|error| match error {
+    decide(&output, container, 60.0, 0).map_err(|error| match error {
         ProbeError::Rejected(rejection) => rejection.code,
         ProbeError::Failed(error) => panic!("{error}"),
     })
@@ -73,10 +73,12 @@ fn an_ordinary_clip() {
             start: 0.0,
             frame_rate: Fraction::new(25, 1),
             variable_frame_rate: false,
+            interlaced: false,
             transfer: Transfer::Sdr,
             pixel_format: "yuv420p".to_owned(),
             color_range: Some("tv".to_owned()),
             color_space: Some("bt709".to_owned()),
+            wide_gamut: false,
         },
         audio: Some(Audio {
             stream: 1,
@@ -165,14 +167,30 @@ fn without_streams_or_packets_it_is_corrupt() {
 fn protection_shows_in_the_entry_the_stream_or_the_packets() {
     let entry = with(picture(), &json!({ "codec_tag_string": "encv" }));
     assert_eq!(decided(&[entry]), Err(RejectionCode::Encrypted));
-    let side_data = json!({ "side_data_list": [{ "side_data_type": "Encryption initialization data" }] });
-    assert_eq!(decided(&[with(picture(), &side_data)]), Err(RejectionCode::Encrypted));
+    let keys_alone = json!({ "side_data_list": [{ "side_data_type": "Encryption initialization data" }] });
+    assert!(decided(&[with(picture(), &keys_alone)]).is_ok());
+    let matroska = with(picture(), &json!({ "tags": { "enc_key_id": "c2VjcmV0" } }));
+    assert_eq!(decided(&[matroska]), Err(RejectionCode::Encrypted));
     let packet =
         json!([{ "stream_index": 0, "flags": "K_", "side_data_list": [{ "side_data_type": "Encryption info" }] }]);
     assert_eq!(
         decided_in(Container::Mp4, &packet, &[picture()]),
         Err(RejectionCode::Encrypted)
     );
+}
+
+#[test]
+fn of_several_pictures_the_one_marked_is_taken_then_the_largest() {
+    let small = with(picture(), &json!({ "width": 160, "height": 90 }));
+    let large = with(picture(), &json!({ "index": 1 }));
+    let packets = json!([{ "stream_index": 0, "flags": "K_" }, { "stream_index": 1, "flags": "K_" }]);
+    let width = |streams: &[Value]| decided_in(Container::Mp4, &packets, streams).map(|source| source.video.width);
+    assert_eq!(width(&[small.clone(), large.clone()]), Ok(320));
+    let marked = with(small.clone(), &json!({ "disposition": { "default": 1 } }));
+    assert_eq!(width(&[marked, large.clone()]), Ok(160));
+    let nothing_in_it = json!([{ "stream_index": 0, "flags": "K_" }]);
+    let taken = decided_in(Container::Mp4, &nothing_in_it, &[small, large]).map(|source| source.video.stream);
+    assert_eq!(taken, Ok(0));
 }
 
 #[test]
@@ -204,7 +222,7 @@ fn unusable_sound_is_left_out() {
     let audio = |fields: Value| decided(&[picture(), with(track(), &fields)]).expect("accepted").audio;
     assert!(audio(json!({})).is_some());
     assert_eq!(audio(json!({ "codec_name": null })), None);
-    assert_eq!(audio(json!({ "codec_name": "atrac9" })), None);
+    assert_eq!(audio(json!({ "codec_name": "mpegh_3d_audio" })), None);
     assert_eq!(audio(json!({ "channels": 0 })), None);
     assert_eq!(audio(json!({ "sample_rate": "0" })), None);
     assert_eq!(audio(json!({ "index": 7 })), None, "no packets");
@@ -228,8 +246,104 @@ fn a_film_that_lies_elsewhere_is_refused() {
         stderr_tail: "Skipped opening external track: stream 0, alias: path='x' . Set enable_drefs to allow this.\n"
             .to_owned(),
     };
-    let error = decide(&output, Container::Mp4, 60.0).expect_err("refused");
+    let error = decide(&output, Container::Mp4, 60.0, 0).expect_err("refused");
     assert!(matches!(error, ProbeError::Rejected(rejection) if rejection.code == RejectionCode::ForbiddenFormat));
+}
+
+#[test]
+fn sides_that_ffmpeg_does_not_even_list_are_out_of_range() {
+    let messages = "[png @ 0x1] Picture size 30000x30000 is invalid\n";
+    let listing = json!({ "packets": packets(), "streams": [with(picture(), &json!({ "width": 0, "height": 0 }))] });
+    let output = Output {
+        stdout: listing.to_string().into_bytes(),
+        stderr_tail: messages.to_owned(),
+    };
+    let error = decide(&output, Container::Mp4, 60.0, 0).expect_err("refused");
+    assert!(matches!(error, ProbeError::Rejected(rejection) if rejection.code == RejectionCode::DimensionsOutOfRange));
+    assert_eq!(beyond_decoders("Picture size 100x0 is invalid"), None);
+}
+
+/// A second at 25 fps of which `found` frames of 100 bytes are left, at the beginning and at the end.
+fn with_a_hole(found: u32, said: u64) -> Result<Source, ProbeError> {
+    let time = |frame: u32| f64::from(if frame * 2 < found { frame } else { 25 - found + frame }) / 25.0;
+    let packet =
+        |frame| json!({ "stream_index": 0, "pts_time": time(frame).to_string(), "size": "100", "flags": "K_" });
+    let packets: Vec<Value> = (0..found).map(packet).collect();
+    let output = Output {
+        stdout: json!({ "packets": packets, "streams": [picture()] })
+            .to_string()
+            .into_bytes(),
+        stderr_tail: String::new(),
+    };
+    decide(&output, Container::Matroska, 60.0, said)
+}
+
+#[test]
+fn a_film_with_more_holes_than_frames_is_corrupt() {
+    assert!(with_a_hole(15, 2500).is_ok());
+    assert!(
+        matches!(with_a_hole(10, 2500), Err(ProbeError::Rejected(rejection)) if rejection.code == RejectionCode::Corrupt)
+    );
+    assert!(
+        with_a_hole(10, 1000).is_ok(),
+        "a pause is no hole: no bytes are missing"
+    );
+}
+
+#[test]
+fn sound_is_that_of_the_pictures_programme() {
+    let other = with(track(), &json!({ "index": 2 }));
+    let packets = json!([{ "stream_index": 0 }, { "stream_index": 1 }, { "stream_index": 2 }]);
+    let sound = |programs: Value| {
+        let listing = json!({ "packets": packets, "streams": [picture(), track(), other], "programs": programs });
+        let output = Output {
+            stdout: listing.to_string().into_bytes(),
+            stderr_tail: String::new(),
+        };
+        let source = decide(&output, Container::MpegTs, 60.0, 0).expect("accepted");
+        source.audio.map(|audio| audio.stream)
+    };
+    let program = |streams: &[u32]| {
+        let streams: Vec<Value> = streams.iter().map(|index| json!({ "index": index })).collect();
+        json!({ "streams": streams })
+    };
+    assert_eq!(sound(json!([])), Some(1));
+    assert_eq!(sound(json!([program(&[1]), program(&[0, 2])])), Some(2));
+    assert_eq!(sound(json!([program(&[1, 2]), program(&[0])])), None);
+}
+
+#[test]
+fn of_several_sounds_the_one_marked_is_taken() {
+    let marked = with(track(), &json!({ "index": 2, "disposition": { "default": 1 } }));
+    let packets = json!([{ "stream_index": 0 }, { "stream_index": 1 }, { "stream_index": 2 }]);
+    let sound = |other: Value| {
+        let source = decided_in(Container::Mp4, &packets, &[picture(), track(), other]).expect("accepted");
+        source.audio.map(|audio| audio.stream)
+    };
+    assert_eq!(sound(marked), Some(2));
+    assert_eq!(sound(with(track(), &json!({ "index": 2 }))), Some(1));
+}
+
+#[test]
+fn fields_with_packets_of_their_own_are_half_a_frame() {
+    let packets = json!([
+        { "stream_index": 0, "pts_time": "0.00" }, { "stream_index": 0, "pts_time": "0.02" },
+        { "stream_index": 0, "pts_time": "0.04" }, { "stream_index": 0, "pts_time": "0.06" },
+    ]);
+    let rate = |order: &str| {
+        let stream = with(picture(), &json!({ "field_order": order, "r_frame_rate": "50/1" }));
+        let source = decided_in(Container::Mp4, &packets, &[stream]).expect("accepted");
+        (source.video.interlaced, source.video.frame_rate)
+    };
+    assert_eq!(rate("tt"), (true, Fraction::new(25, 1)));
+    assert_eq!(rate("progressive"), (false, Fraction::new(50, 1)));
+}
+
+#[test]
+fn a_bare_stream_has_frames_and_no_times() {
+    let packets = json!([{ "stream_index": 0 }, { "stream_index": 0, "pts_time": "7.0" }, { "stream_index": 0 }]);
+    let source = decided_in(Container::H264, &packets, &[picture()]).expect("accepted");
+    assert!((source.duration - 0.12).abs() < 1e-9 && source.video.start == 0.0);
 }
 
 #[test]
@@ -239,7 +353,7 @@ fn a_listing_that_is_cut_short_is_not_the_clips_fault() {
         stderr_tail: String::new(),
     };
     assert!(matches!(
-        decide(&output, Container::Mp4, 60.0),
+        decide(&output, Container::Mp4, 60.0, 0),
         Err(ProbeError::Failed(_))
     ));
 }

@@ -1,3 +1,4 @@
+use super::super::listing::Flags;
 use super::*;
 
 const NTSC: Fraction = Fraction::new(30_000, 1001);
@@ -35,7 +36,10 @@ fn assert_close(measured: f64, expected: f64) {
 fn nothing_shown_is_nothing() {
     assert_eq!(timing([].iter(), Declared::default(), false), None);
     let cut = Packet {
-        discarded: true,
+        flags: Flags {
+            discarded: true,
+            ..Flags::default()
+        },
         ..packet(0.0, 0.0, 0.04)
     };
     assert_eq!(timing([cut].iter(), Declared::default(), false), None);
@@ -91,11 +95,52 @@ fn frames_without_any_time_come_at_the_declared_rate() {
 }
 
 #[test]
-fn a_held_picture_counts() {
+fn a_held_picture_counts_and_slows_nothing_down() {
     let timing = measure(&at(&[0.0, 0.04, 30.0, 30.04]), Declared::default());
     assert_close(timing.duration, 30.08);
     assert!(timing.variable);
-    assert_close(timing.frame_rate.as_f64(), 0.1);
+    assert_close(timing.frame_rate.as_f64(), 25.0);
+}
+
+/// VP9 in WebM: each hidden reference picture is a packet of its own, a millisecond from the frame that it serves.
+#[test]
+fn hidden_pictures_are_no_frames() {
+    let times: Vec<f64> = (0..48).map(|frame| f64::from(frame) / 24.0).collect();
+    let hidden: Vec<f64> = times.iter().step_by(16).map(|time| time + 0.001).collect();
+    let timing = measure(&at(&[times, hidden].concat()), Declared::default());
+    assert!(!timing.variable);
+    assert_close(timing.duration, 2.0);
+    assert_close(timing.frame_rate.as_f64(), 24.0);
+}
+
+/// Matroska gives no frame a duration, and ffmpeg takes its clock's resolution for one.
+#[test]
+fn the_last_frame_stands_as_long_as_the_others() {
+    let packets: Vec<Packet> = [0.067, 0.1, 0.134].map(|time| packet(time, time, 0.001)).into();
+    assert_close(measure(&packets, Declared::default()).duration, 0.1);
+}
+
+#[test]
+fn nothing_is_seen_before_the_first_keyframe_of_a_broadcast() {
+    let mut packets = at(&[5.0, 5.04, 5.08, 5.12]);
+    packets[2].flags.key = true;
+    let timing = timing(packets.iter(), rate(Fraction::new(25, 1)), true).expect("packets");
+    assert_close(timing.start, 5.08);
+    assert_close(timing.duration, 0.08);
+    assert_close(measure(&packets, rate(Fraction::new(25, 1))).duration, 0.16);
+}
+
+/// In Matroska the first frames have no decoding time where later ones are shown before them.
+#[test]
+fn slow_film_with_reordered_frames_does_not_jump() {
+    let packets = [
+        packet(0.0, None, 1.0),
+        packet(4.0, None, 1.0),
+        packet(2.0, 0.0, 1.0),
+        packet(1.0, 1.0, 1.0),
+        packet(3.0, 2.0, 1.0),
+    ];
+    assert_close(measure(&packets, rate(Fraction::new(1, 1))).duration, 5.0);
 }
 
 #[test]
@@ -150,4 +195,38 @@ fn a_clocks_resolution_is_no_rate() {
     assert_eq!(measure(&at(&times), declared).frame_rate, Fraction::new(50, 1));
     let lying = rate(Fraction::new(240, 1));
     assert_eq!(measure(&at(&times), lying).frame_rate, Fraction::new(50_000, 1000));
+}
+
+/// As in a VOB: one packet of two carries a presentation time.
+#[test]
+fn missing_presentation_times_are_no_decoding_times() {
+    let packets: Vec<Packet> = (0..10)
+        .map(|frame| {
+            let dts = f64::from(frame) / 25.0;
+            packet((frame % 2 == 0).then_some(dts + 0.04), dts, 0.04)
+        })
+        .collect();
+    let timing = measure(&packets, rate(Fraction::new(25, 1)));
+    assert!(!timing.variable);
+    assert_close(timing.start, 0.04);
+    assert_close(timing.duration, 0.4);
+}
+
+#[test]
+fn a_slide_show_is_variable_even_with_two_pictures() {
+    let slides = |last| measure(&[packet(0.0, 0.0, 1.5), packet(1.5, 1.5, last)], Declared::default());
+    assert!(slides(0.5).variable);
+    assert!(!slides(1.5).variable);
+}
+
+/// A phone drops a frame now and then.
+#[test]
+fn dropped_frames_do_not_slow_the_others() {
+    let times: Vec<f64> = (0..60)
+        .filter(|frame| frame % 7 != 3)
+        .map(|frame| f64::from(frame) / 30.0)
+        .collect();
+    let timing = measure(&at(&times), Declared::default());
+    assert!(timing.variable);
+    assert!((timing.frame_rate.as_f64() - 30.0).abs() < 0.01);
 }

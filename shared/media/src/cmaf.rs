@@ -470,7 +470,7 @@ impl<'a> Splitter<'a> {
         match self.cut.kind {
             Kind::Video { gops } => {
                 self.take_gop(&samples, &fragment.data)?;
-                if self.keyframes.len() >= gops as usize {
+                if self.keyframes.len() >= gops as usize && !self.is_last() {
                     self.end_segment(sink)?;
                 }
                 Ok(())
@@ -529,15 +529,21 @@ impl<'a> Splitter<'a> {
         Ok(())
     }
 
-    /// A sound segment ends with the sample nearest to where the picture's does; the last one takes what is left.
+    /// A sound segment ends with the sample nearest to where the picture's does.
     fn sound_ends_before(&self, sample: &Sample) -> bool {
         let ended = self.segments.len() as u64 + 1;
-        if ended >= self.cut.segments || self.chunk.samples.is_empty() {
+        if self.is_last() || self.chunk.samples.is_empty() {
             return false;
         }
         let frame = u64::from(self.cut.segment_frames).saturating_mul(ended);
         let middle = self.elapsed + self.chunk.ticks + u64::from(sample.duration / 2);
         middle > self.cut.ticks(frame, self.track.timescale)
+    }
+
+    /// The clip's last segment takes what is left, whatever its length.
+    fn is_last(&self) -> bool {
+        let before = self.cut.first_frame / u64::from(self.cut.segment_frames.max(1));
+        before + self.segments.len() as u64 + 1 >= self.cut.segments
     }
 
     fn end_chunk(&mut self) -> Result<()> {

@@ -196,8 +196,15 @@ fn x264_args(plan: &Plan, rung: &Rung) -> Vec<String> {
         "+cgop+bitexact",
     ]));
     args.extend(strings(&["-threads", &plan.threads.to_string()]));
+    if plan.frame_rate.as_f64() < SLOW {
+        args.extend(strings(&["-bf", "0"]));
+    }
     args
 }
+
+/// Frames a second below which nothing is shown before it is decoded: a delay of two frames would be a fifth of a second
+/// or more, and players that read no edit list stumble over it at the end.
+const SLOW: f64 = 10.0;
 
 /// Ticks a second: a frame is a whole number of them, and audio can be compared with it to 0.1 ms.
 pub fn timescale(frame_rate: Fraction) -> u32 {

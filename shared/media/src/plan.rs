@@ -131,9 +131,13 @@ impl Plan {
         u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Segments of a whole rendition.
+    /// Segments of a whole rendition. A rest of less than half a second belongs to the one before it: that may exceed
+    /// the target by as much (Apple HLS authoring 7.7), and players get stuck on a segment of a frame or two.
     pub fn segments(&self) -> u64 {
-        self.frames.div_ceil(u64::from(self.segment_frames()))
+        let length = u64::from(self.segment_frames());
+        let (whole, rest) = (self.frames / length, self.frames % length);
+        let short = rest * u64::from(self.frame_rate.den) * 2 < u64::from(self.frame_rate.num);
+        if whole > 0 && short { whole } else { whole + 1 }
     }
 
     pub fn rung(&self, name: &str) -> Option<&Rung> {

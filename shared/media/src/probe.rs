@@ -9,6 +9,7 @@ mod decide;
 mod extent;
 mod listing;
 mod timing;
+mod unheard;
 
 use std::io;
 use std::path::Path;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use toktik_events::{Rejection, RejectionCode};
 
 use self::extent::Extent;
-use crate::process::{Budget, Job, Limits, RunError, Runner, Tool};
+use crate::process::{Budget, Job, Limits, Output, RunError, Runner, Tool};
 use crate::sniff::{self, Container};
 use crate::source::Source;
 
@@ -39,6 +40,7 @@ const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,size,
 /// Which file to look at, and how much it may cost.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
+    /// A copy of the clip: where ffprobe cannot open one of its streams, that stream is hidden in it.
     pub file: &'a Path,
     /// The directory that holds the file, and the only one that ffprobe sees.
     pub dir: &'a Path,
@@ -66,23 +68,54 @@ pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, Prob
     if let Some(part) = extent.map(|extent| extent.part()).filter(|part| *part < 0.5) {
         return Err(cut_short(part).into());
     }
-    let job = Job {
-        tool: Tool::Ffprobe,
-        args: args(container, request.file),
-        dir: request.dir,
-        limits: Limits {
-            output: listing(request.max_duration),
-            ..request.limits
-        },
-        budget: request.budget,
-        cancel: request.cancel,
-    };
-    let output = runner
-        .run(job, |_| ())
-        .await
-        .map_err(|error| blame(error, request.max_duration))?;
+    let (output, unopened) = list(runner, request, container).await?;
     let said = extent.map_or(0, |extent| extent.said);
-    decide::decide(&output, container, request.max_duration, said)
+    let decision = decide::decide(&output, container, request.max_duration, said);
+    match (decision, unopened) {
+        (Err(ProbeError::Rejected(rejection)), Some(unopened)) if rejection.code == unopened.code => {
+            Err(unopened.into())
+        }
+        (decision, _) => decision,
+    }
+}
+
+/// ffprobe's listing, if need be without the streams that it cannot open, and what there is to say of the last of them.
+async fn list(
+    runner: &Runner,
+    request: Request<'_>,
+    container: Container,
+) -> Result<(Output, Option<Rejection>), ProbeError> {
+    let mut unopened = None;
+    loop {
+        let job = Job {
+            tool: Tool::Ffprobe,
+            args: args(container, request.file),
+            dir: request.dir,
+            limits: Limits {
+                output: listing(request.max_duration),
+                ..request.limits
+            },
+            budget: request.budget,
+            cancel: request.cancel,
+        };
+        match runner.run(job, |_| ()).await {
+            Ok(output) => return Ok((output, unopened)),
+            Err(RunError::Failed { stderr_tail, .. }) if without(&stderr_tail, request.file, container).await? => {
+                unopened = Some(self::unopened(&stderr_tail));
+            }
+            Err(error) => return Err(blame(error, request.max_duration)),
+        }
+    }
+}
+
+/// Whether a stream that made ffprobe give up is out of its way now. There are only so many streams.
+async fn without(messages: &str, file: &Path, container: Container) -> Result<bool, ProbeError> {
+    let Some(stream) = unheard::stream_at_fault(messages).filter(|_| container == Container::Mp4) else {
+        return Ok(false);
+    };
+    let file = file.to_owned();
+    let done = tokio::task::spawn_blocking(move || unheard::hide(&file, stream)).await;
+    Ok(done.map_err(io::Error::other).flatten().map_err(RunError::Spawn)?)
 }
 
 async fn measure(file: &Path, container: Container) -> Result<Option<Extent>, ProbeError> {

@@ -142,10 +142,25 @@ fn keyframes_are_fragments_by_themselves() {
 
 #[test]
 fn a_unit_continues_where_its_predecessor_ended() {
-    let (_, files) = split_all(&two_gops(), &cut(Kind::Video { gops: 1 }, 40)).expect("a track");
+    let long = Cut {
+        segments: 100,
+        ..cut(Kind::Video { gops: 1 }, 40)
+    };
+    let (_, files) = split_all(&two_gops(), &long).expect("a track");
     assert_eq!(files.len(), 3);
     assert_eq!(fragments(&files[1].1), [(40_000, 5), (41_000, 6)]);
     assert_eq!(fragments(&files[2].1), [(42_000, 7), (43_000, 8)]);
+}
+
+#[test]
+fn the_last_segment_takes_what_is_left() {
+    let last = Cut {
+        segments: 1,
+        ..cut(Kind::Video { gops: 1 }, 0)
+    };
+    let (track, files) = split_all(&two_gops(), &last).expect("a track");
+    assert_eq!(files.len(), 2);
+    assert_eq!((track.segments[0].duration, track.segments[0].keyframes.len()), (0.4, 2));
 }
 
 #[test]

@@ -152,6 +152,23 @@ fn the_grid() {
 }
 
 #[test]
+fn a_short_rest_is_no_segment() {
+    let segments = |num, den, duration| {
+        let mut source = source(320, 240, Fraction::new(num, den));
+        source.duration = duration;
+        let plan = plan(&source, &Options::default());
+        (plan.segments(), plan.target_duration())
+    };
+    assert_eq!(segments(25, 1, 4.0), (1, 4));
+    assert_eq!(segments(25, 1, 4.04), (1, 4));
+    assert_eq!(segments(25, 1, 4.48), (1, 4));
+    assert_eq!(segments(25, 1, 4.52), (2, 4));
+    assert_eq!(segments(25, 1, 8.04), (2, 4));
+    assert_eq!(segments(25, 1, 0.04), (1, 1));
+    assert_eq!(segments(1, 1, 5.0), (2, 4));
+}
+
+#[test]
 fn rates() {
     let rate = |num, den, variable| {
         let mut source = source(320, 240, Fraction::new(num, den));

@@ -301,6 +301,24 @@ async fn an_exotic_codec_is_named() {
     assert!(rejection.message.contains("sgi"), "{}", rejection.message);
 }
 
+/// Its sound says that it is of a kind (USAC, object type 42) that this ffmpeg cannot decode.
+#[tokio::test]
+async fn sound_that_nobody_can_open_does_not_cost_the_picture() {
+    let clips = Clips::new();
+    let mut bytes = std::fs::read(clips.clip("a.mp4", "-c:v libx264 -c:a aac")).expect("just made");
+    let esds = bytes.windows(4).position(|kind| kind == b"esds").expect("AAC has one");
+    // The decoder's own description: tag 5, four bytes of length; its first five bits are the object type.
+    let tag = bytes[esds..]
+        .iter()
+        .position(|byte| *byte == 0x05)
+        .expect("it is described");
+    let description = esds + tag + 5;
+    bytes[description..description + 2].copy_from_slice(&[0b1111_1001, 0b0100_0110]);
+    let source = accepted(&clips.write("b.mp4", &bytes)).await;
+    assert_eq!((source.video.codec.as_str(), source.audio), ("h264", None));
+    assert_close(source.duration, 2.0);
+}
+
 /// Subtitles, chapters and a second picture beside the film.
 #[tokio::test]
 async fn what_lies_beside_the_film_is_ignored() {

@@ -2,6 +2,7 @@
 //! elsewhere. Nothing is implemented here a second time.
 
 pub mod api;
+pub mod check;
 pub mod cloud;
 pub mod control;
 pub mod doctor;

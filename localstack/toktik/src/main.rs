@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{cloud, control, doctor, memory, provision, run, up};
+use toktik::{check, cloud, control, doctor, memory, provision, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -36,6 +36,11 @@ enum Command {
     Provision(provision::Settings),
     /// Say what is missing or wrong on this machine
     Doctor(doctor::Settings),
+    /// Say which clauses of the HLS specifications a presentation breaks
+    ///
+    /// Reads the multivariant playlist and all that it leads to, as a player would. Exits with 2 if a MUST is broken, and
+    /// with 1 if the playlist cannot be fetched.
+    Check(check::Settings),
     /// Sweep now: in the running `toktik up`, or where the environment says
     Janitor(control::Settings),
 }
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
         Command::Cloud(settings) => report(cloud::main(settings)),
         Command::Provision(settings) => report(provision::main(&settings)),
         Command::Doctor(settings) => doctor::main(&settings),
+        Command::Check(settings) => check::main(&settings),
         Command::Janitor(settings) => report(control::main(&settings)),
     }
 }

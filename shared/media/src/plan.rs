@@ -97,7 +97,8 @@ pub fn plan(source: &Source, options: &Options) -> Plan {
     let frames = frames(source.duration, frame_rate);
     let gop_frames = whole_frames(2, frame_rate);
     let segment_frames = whole_frames(options.segment_seconds, frame_rate);
-    let rungs = ladder(source, frame_rate);
+    let shortest = source.duration.min(f64::from(options.segment_seconds) / 2.0);
+    let rungs = ladder(source, frame_rate, &cellular(frame_rate, shortest));
     Plan {
         source: source.clone(),
         frame_rate,
@@ -160,63 +161,78 @@ struct Step {
     short_side: u32,
     crf: u32,
     max_rate: u32,
-    /// VBV buffer in seconds of `max_rate`.
-    buffer_seconds: u32,
+    /// VBV buffer in half seconds of `max_rate`.
+    buffer: u32,
     sound: &'static str,
 }
 
-/// Highest first. Each cap is about twice the one below, and easy content stays far under it.
-const LADDER: [Step; 5] = [
+/// Highest first, without the cellular rung. Each cap is about twice the one below, and easy content stays far under it.
+const LADDER: [Step; 4] = [
     Step {
         short_side: 1080,
         crf: 23,
         max_rate: 6_000_000,
-        buffer_seconds: 2,
+        buffer: 4,
         sound: SOUND,
     },
     Step {
         short_side: 720,
         crf: 23,
         max_rate: 3_200_000,
-        buffer_seconds: 2,
+        buffer: 4,
         sound: SOUND,
     },
     Step {
         short_side: 480,
         crf: 23,
         max_rate: 1_600_000,
-        buffer_seconds: 2,
+        buffer: 4,
         sound: SOUND,
     },
     Step {
         short_side: 360,
         crf: 23,
         max_rate: 800_000,
-        buffer_seconds: 2,
+        buffer: 4,
         sound: SOUND,
     },
-    CELLULAR,
 ];
 
-/// Together with 64 kbit/s of sound it peaks under 192 kbit/s (Apple HLS authoring 9.21). All of the difference
-/// is not the picture's: a first segment also spends its buffer, and the boxes around 30 frames a second cost 3 kbit/s.
-const CELLULAR: Step = Step {
-    short_side: 240,
-    crf: 25,
-    max_rate: 96_000,
-    buffer_seconds: 1,
-    sound: LOW_SOUND,
-};
+const CELLULAR_SIDE: u32 = 240;
+
+/// Together with 64 kbit/s of sound it peaks under 192 kbit/s (Apple HLS authoring 9.21), which is measured over at
+/// least half a target duration, or the whole of a short clip (RFC 8216 4.1): `shortest` seconds. There the picture
+/// may also spend its buffer, sound takes 69 kbit/s, and the boxes take 0.1 kbit/s for each frame a second.
+fn cellular(frame_rate: Fraction, shortest: f64) -> Step {
+    const BUFFER_SECONDS: f64 = 0.5;
+    let boxes = 2_000.0 + 100.0 * frame_rate.as_f64();
+    let room = 0.93 * (192_000.0 - 69_000.0 - boxes);
+    let rate = room / (1.0 + BUFFER_SECONDS / shortest.max(BUFFER_SECONDS));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "far less than the room"
+    )]
+    let max_rate = rate as u32;
+    Step {
+        short_side: CELLULAR_SIDE,
+        crf: 25,
+        max_rate,
+        buffer: 1,
+        sound: LOW_SOUND,
+    }
+}
 
 /// The widest picture made: beyond it hardware decoders give up, and only strips wider than 4:1 reach it.
 const LONGEST_SIDE: u32 = 4096;
 
-fn ladder(source: &Source, frame_rate: Fraction) -> Vec<Rung> {
+fn ladder(source: &Source, frame_rate: Fraction, cellular: &Step) -> Vec<Rung> {
     let (width, height) = (source.video.width, source.video.height);
     let audible = source.audio.is_some();
     let short_side = width.min(height);
     let mut rungs: Vec<Rung> = Vec::new();
-    for step in LADDER.iter().filter(|step| step.short_side <= short_side) {
+    let steps = LADDER.iter().chain([cellular]);
+    for step in steps.filter(|step| step.short_side <= short_side) {
         let size = fit(width, height, step.short_side);
         let rung = rung(step, size, frame_rate, audible);
         // Strips that reach the longest side come out alike at several steps.
@@ -225,15 +241,15 @@ fn ladder(source: &Source, frame_rate: Fraction) -> Vec<Rung> {
         }
     }
     if rungs.is_empty() {
-        rungs.push(rung(&CELLULAR, fit(width, height, short_side), frame_rate, audible));
+        rungs.push(rung(cellular, fit(width, height, short_side), frame_rate, audible));
     }
     rungs
 }
 
 fn rung(step: &Step, (width, height): (u32, u32), frame_rate: Fraction, audible: bool) -> Rung {
-    let fast = frame_rate.as_f64() > 31.0 && step.short_side > CELLULAR.short_side;
+    let fast = frame_rate.as_f64() > 31.0 && step.short_side > CELLULAR_SIDE;
     let max_rate = if fast { step.max_rate / 2 * 3 } else { step.max_rate };
-    let buffer = max_rate * step.buffer_seconds;
+    let buffer = (max_rate / 2 * step.buffer).max(of_one_frame(max_rate, frame_rate));
     let level = level(width, height, frame_rate, max_rate, buffer);
     Rung {
         name: format!("{}p", width.min(height)),
@@ -246,6 +262,12 @@ fn rung(step: &Step, (width, height): (u32, u32), frame_rate: Fraction, audible:
         reference_frames: REFERENCE_FRAMES,
         sound: audible.then(|| step.sound.to_owned()),
     }
+}
+
+/// Bits that a buffer has to hold at least.
+fn of_one_frame(max_rate: u32, frame_rate: Fraction) -> u32 {
+    let bits = u64::from(max_rate) * u64::from(frame_rate.den) / u64::from(frame_rate.num.max(1));
+    u32::try_from(bits).unwrap_or(u32::MAX)
 }
 
 /// The even size of this short side with the source's aspect, never larger than the source.

@@ -1,15 +1,26 @@
-//! A real browser plays what comes out: headless Chromium with hls.js, from a page of another origin.
+//! A real browser plays what comes out: headless Chromium, from a page of another origin, both with hls.js and with the
+//! player for HLS that Chromium itself has.
 
 use std::path::PathBuf;
-use std::process::Output;
 
 use serde_json::Value;
 
-use crate::clips::clip;
+use crate::clips::{clip, make, silent_clip};
 use crate::harness::House;
 
-const SECONDS: u32 = 5;
-const FRAMES: f64 = 150.0;
+#[derive(Clone, Copy, Debug)]
+enum Player {
+    HlsJs,
+    Native,
+}
+
+/// What has to be seen of a clip.
+struct Expected {
+    seconds: f64,
+    frames: u32,
+    width: u32,
+    height: u32,
+}
 
 /// Known only when the tests run: compiled tests are shared between clones.
 fn directory() -> PathBuf {
@@ -17,7 +28,8 @@ fn directory() -> PathBuf {
     PathBuf::from(manifest).join("../browser")
 }
 
-async fn watch(url: &str) -> Output {
+/// Plays it to its end and tells what was played.
+async fn watch(url: &str, player: Player) -> Value {
     let directory = directory();
     let packages = directory.join("node_modules");
     assert!(
@@ -25,36 +37,155 @@ async fn watch(url: &str) -> Output {
         "{} is missing: `cargo xtask test` installs it",
         packages.display()
     );
-    let mut player = tokio::process::Command::new("node");
-    player.arg(directory.join("play.mjs")).arg(url).kill_on_drop(true);
-    player
+    let mut node = tokio::process::Command::new("node");
+    node.arg(directory.join("play.mjs")).arg(url).kill_on_drop(true);
+    if matches!(player, Player::Native) {
+        node.arg("--native");
+    }
+    let output = node
         .output()
         .await
-        .expect("node is missing: `cargo xtask test` says how to get it")
+        .expect("node is missing: `cargo xtask test` says how to get it");
+    let (played, complaints) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
+    let played = String::from_utf8_lossy(played);
+    assert!(output.status.success(), "{player:?}: {complaints}{played}");
+    serde_json::from_str(&played).unwrap()
+}
+
+/// Takes the clip through the house and asserts that both players show all of it.
+async fn plays(bytes: Vec<u8>, expected: &Expected) {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.publish(&user, bytes).await;
+    let video = house.video(&id, None).await;
+    assert_eq!(video["status"], "ready", "{video}");
+    for player in [Player::HlsJs, Player::Native] {
+        let played = watch(video["urls"]["playlist"].as_str().unwrap(), player).await;
+        println!("{player:?}: {played}");
+        assert_all_was_seen(&played, expected);
+    }
+}
+
+fn assert_all_was_seen(played: &Value, expected: &Expected) {
+    let number = |name: &str| played[name].as_f64().unwrap();
+    assert_eq!(
+        (&played["ended"], &played["stalls"], &played["holes"]),
+        (&true.into(), &0.into(), &0.into()),
+        "{played}"
+    );
+    let frames = f64::from(expected.frames);
+    // A clip of a few frames has none to spare.
+    let spare = f64::min(3.0, (frames - 1.0) / 2.0);
+    assert!((number("decodedFrames") - frames).abs() <= spare, "{played}");
+    assert!((number("duration") - expected.seconds).abs() < 0.1, "{played}");
+    assert!(number("currentTime") >= number("duration") - 0.1, "{played}");
+    // Any rung may be shown: all have the one shape.
+    let shape = |width: f64, height: f64| width / height;
+    let (shown, wanted) = (
+        shape(number("width"), number("height")),
+        shape(expected.width.into(), expected.height.into()),
+    );
+    assert!((shown / wanted - 1.0).abs() < 0.02, "{played}");
+}
+
+/// So many seconds at a rate, 640x360 and upright.
+fn landscape(seconds: u32, rate: u32) -> Expected {
+    Expected {
+        seconds: seconds.into(),
+        frames: seconds * rate,
+        width: 640,
+        height: 360,
+    }
+}
+
+fn made(arguments: &str) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    make(
+        directory.path(),
+        "clip.mp4",
+        &arguments.split_whitespace().collect::<Vec<_>>(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_plays_to_its_end() {
-    let house = House::open().await;
-    let user = house.user("ada").await;
-    let id = house.publish(&user, clip(house.directory(), SECONDS)).await;
-    let video = house.video(&id, None).await;
-    let output = watch(video["urls"]["playlist"].as_str().unwrap()).await;
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{complaints}{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    let directory = tempfile::tempdir().unwrap();
+    plays(clip(directory.path(), 5), &landscape(5, 30)).await;
+}
 
-    let played: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        (&played["ended"], &played["stalls"]),
-        (&Value::Bool(true), &Value::from(0)),
-        "{played}"
-    );
-    let decoded = played["decodedFrames"].as_f64().unwrap();
-    assert!((FRAMES - 3.0..=FRAMES + 3.0).contains(&decoded), "{played}");
-    let duration = played["duration"].as_f64().unwrap();
-    assert!((duration - f64::from(SECONDS)).abs() < 0.1, "{played}");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_clip_plays_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    plays(silent_clip(directory.path(), 3), &landscape(3, 30)).await;
+}
+
+/// Held upright, a telephone writes the picture lying on its side and says how to turn it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turned_clip_plays_upright() {
+    let directory = tempfile::tempdir().unwrap();
+    let expected = Expected {
+        width: 360,
+        height: 640,
+        ..landscape(3, 30)
+    };
+    plays(turned(clip(directory.path(), 3)), &expected).await;
+}
+
+/// The matrix of the first track (ISO/IEC 14496-12 8.3.2): a quarter turn.
+fn turned(mut film: Vec<u8>) -> Vec<u8> {
+    const ONE: i32 = 1 << 16;
+    let matrix = [0, ONE, 0, -ONE, 0, 0, 360 * ONE, 0, 1 << 30];
+    let bytes: Vec<u8> = matrix.into_iter().flat_map(i32::to_be_bytes).collect();
+    let track = film.windows(4).position(|four| four == b"tkhd").unwrap() + 44;
+    film[track..track + bytes.len()].copy_from_slice(&bytes);
+    film
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_frames_a_second_play_to_their_end() {
+    let picture = "-f lavfi -i testsrc2=s=640x360:r=60:d=3 -f lavfi -i sine=d=3 -pix_fmt yuv420p";
+    let bytes = made(&format!("{picture} -c:v libx264 -preset ultrafast"));
+    plays(bytes, &landscape(3, 60)).await;
+}
+
+/// Ten bits and a light that Chromium would have to be able to show.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_of_high_dynamic_range_plays_to_its_end() {
+    let picture = "-f lavfi -i testsrc2=s=640x360:r=30:d=2 -f lavfi -i sine=d=2 -pix_fmt yuv420p10le";
+    let light = "-color_primaries bt2020 -color_trc arib-std-b67 -colorspace bt2020nc";
+    let bytes = made(&format!("{picture} -c:v libx264 -preset ultrafast {light}"));
+    plays(bytes, &landscape(2, 30)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_shorter_than_a_second_plays_to_its_end() {
+    let bytes =
+        made("-f lavfi -i testsrc2=s=640x360:r=25 -frames:v 15 -pix_fmt yuv420p -c:v libx264 -preset ultrafast");
+    let expected = Expected {
+        seconds: 0.6,
+        frames: 15,
+        ..landscape(1, 25)
+    };
+    plays(bytes, &expected).await;
+}
+
+/// As slide shows are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_a_second_plays_to_its_end() {
+    let picture = "-f lavfi -i testsrc2=s=640x360:r=1:d=5 -f lavfi -i sine=d=5 -pix_fmt yuv420p";
+    let bytes = made(&format!("{picture} -c:v libx264 -preset ultrafast"));
+    plays(bytes, &landscape(5, 1)).await;
+}
+
+/// The last segment is all but nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_of_a_segment_and_a_frame_plays_to_its_end() {
+    let picture = "-f lavfi -i testsrc2=s=640x360:r=25 -f lavfi -i sine -t 4.04 -pix_fmt yuv420p";
+    let bytes = made(&format!("{picture} -c:v libx264 -preset ultrafast"));
+    let expected = Expected {
+        seconds: 4.04,
+        frames: 101,
+        ..landscape(4, 25)
+    };
+    plays(bytes, &expected).await;
 }

@@ -160,7 +160,10 @@ fn the_last_segment_takes_what_is_left() {
     };
     let (track, files) = split_all(&two_gops(), &last).expect("a track");
     assert_eq!(files.len(), 2);
-    assert_eq!((track.segments[0].duration, track.segments[0].keyframes.len()), (0.4, 2));
+    assert_eq!(
+        (track.segments[0].duration, track.segments[0].keyframes.len()),
+        (0.4, 2)
+    );
 }
 
 #[test]

@@ -68,6 +68,10 @@ impl Handler {
             Err(error) => return Err(error.into()),
         }
         let made = segments::store(&self.context.objects, &workshop, &plan, unit, &lease).await?;
+        let Some(made) = made else {
+            tracing::info!("nothing of the clip decodes");
+            return Ok(Outcome::Refused(corrupt()));
+        };
         Ok(Outcome::Made(
             serde_json::to_value(made).context("recording what was made")?,
         ))

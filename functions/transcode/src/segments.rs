@@ -19,13 +19,14 @@ const INIT_TYPE: &str = "video/mp4";
 const SEGMENT_TYPE: &str = "video/iso.segment";
 const UPLOADS_AT_ONCE: usize = 8;
 
+/// None if nothing came out.
 pub(crate) async fn store(
     objects: &Objects,
     workshop: &Workshop,
     plan: &Plan,
     unit: &Unit,
     lease: &Lease,
-) -> Result<results::Unit, Failure> {
+) -> Result<Option<results::Unit>, Failure> {
     let cut = match &unit.work {
         Work::Video { first_frame, .. } => Cut::video(plan, *first_frame),
         Work::Audio => Cut::audio(plan),
@@ -33,9 +34,12 @@ pub(crate) async fn store(
     let prefix = step::prefix(lease);
     let mut tracks = Vec::new();
     for output in encode::outputs(plan, unit) {
-        tracks.push(store_track(objects, workshop, cut, &output, &prefix).await?);
+        let Some(track) = store_track(objects, workshop, cut, &output, &prefix).await? else {
+            return Ok(None);
+        };
+        tracks.push(track);
     }
-    Ok(results::Unit { tracks })
+    Ok(Some(results::Unit { tracks }))
 }
 
 async fn store_track(
@@ -44,10 +48,12 @@ async fn store_track(
     cut: Cut,
     output: &Output,
     prefix: &str,
-) -> Result<results::Track, Failure> {
+) -> Result<Option<results::Track>, Failure> {
     let (input, dir) = (workshop.file(&output.file), workshop.file(&output.name));
     std::fs::create_dir(&dir).context("making a directory for segments")?;
-    let track = split(input, cut, dir.clone()).await?;
+    let Some(track) = split(input, cut, dir.clone()).await? else {
+        return Ok(None);
+    };
     let prefix = format!("{prefix}{}/", output.name);
     let mut names = vec![cmaf::INIT.to_owned()];
     names.extend((0..track.segments.len()).map(cmaf::segment_name));
@@ -62,11 +68,11 @@ async fn store_track(
         bytes = uploaded.iter().sum::<u64>(),
         "stored"
     );
-    Ok(results::Track {
+    Ok(Some(results::Track {
         name: output.name.clone(),
         codecs: track.codecs.clone(),
         part: track.part(prefix),
-    })
+    }))
 }
 
 async fn upload(objects: &Objects, dir: &Path, prefix: &str, name: &str) -> anyhow::Result<u64> {
@@ -77,11 +83,12 @@ async fn upload(objects: &Objects, dir: &Path, prefix: &str, name: &str) -> anyh
     uploaded.context("storing a segment")
 }
 
-async fn split(input: PathBuf, cut: Cut, dir: PathBuf) -> Result<cmaf::Track, Failure> {
+async fn split(input: PathBuf, cut: Cut, dir: PathBuf) -> Result<Option<cmaf::Track>, Failure> {
     let split = tokio::task::spawn_blocking(move || cmaf::split_file(&input, &cut, &dir)).await;
-    let track = split.context("splitting into segments")?;
-    track.map_err(|error| match error {
-        cmaf::Error::Io(error) => anyhow::Error::from(error).context("splitting into segments").into(),
-        error => Failure::give_up("unexpected_output", error),
-    })
+    match split.context("splitting into segments")? {
+        Ok(track) => Ok(Some(track)),
+        Err(cmaf::Error::Empty) => Ok(None),
+        Err(cmaf::Error::Io(error)) => Err(anyhow::Error::from(error).context("splitting into segments").into()),
+        Err(error) => Err(Failure::give_up("unexpected_output", error)),
+    }
 }

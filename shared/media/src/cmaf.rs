@@ -123,6 +123,9 @@ pub enum Error {
     Truncated,
     #[error("there is no {0}")]
     Missing(&'static str),
+    /// An encoder that was given nothing writes a header and no more.
+    #[error("nothing follows the header")]
+    Empty,
     #[error("the file has more than one track")]
     SeveralTracks,
     #[error("{0} is neither H.264 nor AAC")]
@@ -598,7 +601,7 @@ impl<'a> Splitter<'a> {
         self.end_chunk()?;
         self.end_segment(sink)?;
         if self.segments.is_empty() {
-            return Err(Error::Missing("moof"));
+            return Err(Error::Empty);
         }
         Ok(Track {
             codecs: self.track.codecs,

@@ -205,7 +205,7 @@ fn what_is_wrong_is_named() {
             .unwrap_or_default()
     };
     assert_eq!(error(b""), "there is no moov");
-    assert_eq!(error(&init(h264())), "there is no moof");
+    assert_eq!(error(&init(h264())), "nothing follows the header");
     assert_eq!(
         error(&two_gops()[..two_gops().len() - 1]),
         "the file ends in the middle of a box"

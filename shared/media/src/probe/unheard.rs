@@ -46,12 +46,13 @@ fn index(file: &mut (impl Read + Seek)) -> io::Result<Option<Range<u64>>> {
             return Ok(None);
         }
         file.seek(SeekFrom::Start(place))?;
-        let mut header = [0; 16];
-        file.read_exact(&mut header)?;
-        let [a, b, c, d, kind @ .., e, f, g, h, i, j, k, l] = header;
-        let (begin, length) = match u32::from_be_bytes([a, b, c, d]) {
+        let (mut short, mut kind, mut long) = ([0; 4], [0; 4], [0; 8]);
+        file.read_exact(&mut short)?;
+        file.read_exact(&mut kind)?;
+        file.read_exact(&mut long)?;
+        let (begin, length) = match u32::from_be_bytes(short) {
             0 => (8, size - place),
-            1 => (16, u64::from_be_bytes([e, f, g, h, i, j, k, l])),
+            1 => (16, u64::from_be_bytes(long)),
             length => (8, u64::from(length)),
         };
         let Some(end) = place.checked_add(length).filter(|_| length >= begin) else {
@@ -100,23 +101,23 @@ fn child(bytes: &[u8], within: Range<usize>, kind: [u8; 4], nth: usize) -> Optio
 mod tests {
     use super::*;
 
-    fn part(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    fn part(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
         let length = u32::try_from(body.len() + 8).expect("small");
         [&length.to_be_bytes(), &kind[..], body].concat()
     }
 
-    fn track(format: &[u8; 4]) -> Vec<u8> {
+    fn track(format: [u8; 4]) -> Vec<u8> {
         let table = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &part(format, b"....")].concat();
-        let stsd = [part(b"stts", b""), part(b"stsd", &table)].concat();
-        part(b"trak", &part(b"mdia", &part(b"minf", &part(b"stbl", &stsd))))
+        let stsd = [part(*b"stts", b""), part(*b"stsd", &table)].concat();
+        part(*b"trak", &part(*b"mdia", &part(*b"minf", &part(*b"stbl", &stsd))))
     }
 
     fn film() -> Vec<u8> {
-        let moov = [part(b"mvhd", b""), track(b"avc1"), track(b"mp4a")].concat();
+        let moov = [part(*b"mvhd", b""), track(*b"avc1"), track(*b"mp4a")].concat();
         [
-            part(b"ftyp", b"isom...."),
-            part(b"mdat", b"mp4a...."),
-            part(b"moov", &moov),
+            part(*b"ftyp", b"isom...."),
+            part(*b"mdat", b"mp4a...."),
+            part(*b"moov", &moov),
         ]
         .concat()
     }

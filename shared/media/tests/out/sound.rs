@@ -83,7 +83,7 @@ fn a_transport_stream_that_starts_anywhere() {
     let mut starts = starts
         .iter()
         .map(|line| line.trim_end_matches(',').parse::<f64>().unwrap());
-    let (picture, sound) = (starts.next().unwrap(), starts.last().unwrap());
+    let (picture, sound) = (starts.next().unwrap(), starts.next_back().unwrap());
     assert!(picture > 100.0 && sound < picture);
     check(&stage, &source("mpegts", picture - sound), "clip.ts", 1.0);
 }

@@ -102,7 +102,7 @@ fn a_held_picture_counts_and_slows_nothing_down() {
     assert_close(timing.frame_rate.as_f64(), 25.0);
 }
 
-/// VP9 in WebM: each hidden reference picture is a packet of its own, a millisecond from the frame that it serves.
+/// VP9 in `WebM`: each hidden reference picture is a packet of its own, a millisecond from the frame that it serves.
 #[test]
 fn hidden_pictures_are_no_frames() {
     let times: Vec<f64> = (0..48).map(|frame| f64::from(frame) / 24.0).collect();

@@ -128,12 +128,22 @@ fn forbidden(message: &str) -> Rejection {
     Rejection::new(RejectionCode::ForbiddenFormat, message)
 }
 
-/// Of the moving pictures that can be decoded, the most prominent; the first of equals.
+/// Of the moving pictures that can be decoded, the most prominent; the first of equals. A phone's motion photo has a
+/// few large stills as a track beside its film, so that one with far fewer frames than another is no candidate.
 fn picture(listing: &Listing) -> Result<&Stream, Rejection> {
     let moving = || listing.streams.iter().filter(|stream| stream.is_moving());
     let decodable = moving().filter(|stream| stream.codec_name.as_deref().is_some_and(codecs::is_video));
-    let shown = decodable.filter(|stream| packets_of(listing, stream).any(|packet| !packet.flags.discarded));
-    if let Some(stream) = shown.rev().max_by_key(|stream| stream.prominence()) {
+    let shown = |stream: &Stream| {
+        packets_of(listing, stream)
+            .filter(|packet| !packet.flags.discarded)
+            .count()
+    };
+    let counted: Vec<(&Stream, usize)> = decodable.map(|stream| (stream, shown(stream))).collect();
+    let most = counted.iter().map(|(_, frames)| *frames).max().unwrap_or(0);
+    let films = counted
+        .iter()
+        .filter(|(_, frames)| *frames > 0 && frames.saturating_mul(2) >= most);
+    if let Some((stream, _)) = films.rev().max_by_key(|(stream, _)| stream.prominence()) {
         return Ok(stream);
     }
     match moving().find(|stream| !stream.codec_name.as_deref().is_some_and(codecs::is_video)) {

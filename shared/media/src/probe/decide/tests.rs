@@ -188,6 +188,11 @@ fn of_several_pictures_the_one_marked_is_taken_then_the_largest() {
     assert_eq!(width(&[small.clone(), large.clone()]), Ok(320));
     let marked = with(small.clone(), &json!({ "disposition": { "default": 1 } }));
     assert_eq!(width(&[marked, large.clone()]), Ok(160));
+    let stills_beside_a_film = json!([
+        { "stream_index": 0 }, { "stream_index": 1 }, { "stream_index": 0 }, { "stream_index": 0 },
+    ]);
+    let taken = decided_in(Container::Mp4, &stills_beside_a_film, &[small.clone(), large.clone()]);
+    assert_eq!(taken.map(|source| source.video.width), Ok(160));
     let nothing_in_it = json!([{ "stream_index": 0, "flags": "K_" }]);
     let taken = decided_in(Container::Mp4, &nothing_in_it, &[small, large]).map(|source| source.video.stream);
     assert_eq!(taken, Ok(0));

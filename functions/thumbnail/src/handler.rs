@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
@@ -137,18 +137,19 @@ impl Desk<'_> {
                 .workshop
                 .ffmpeg(images::poster_args(self.plan, moment, SOURCE), |_| ());
             match run.await {
-                Ok(_) => return self.store_poster().await.map(Some),
-                Err(error) if is_damage(&error) && self.has_poster() => return self.store_poster().await.map(Some),
-                Err(error) if is_damage(&error) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if !is_damage(&error) => return Err(error.into()),
+                _ if self.has(images::POSTER_JPEG) && self.has(images::POSTER_WEBP) => {
+                    return self.store_poster().await.map(Some);
+                }
+                _ => {}
             }
         }
         Ok(None)
     }
 
-    fn has_poster(&self) -> bool {
-        let written = |name| std::fs::metadata(self.workshop.file(name)).is_ok_and(|file| file.len() > 0);
-        written(images::POSTER_JPEG) && written(images::POSTER_WEBP)
+    /// Whether ffmpeg has written this. Where no picture reaches it, it ends well and writes nothing.
+    fn has(&self, name: &str) -> bool {
+        std::fs::metadata(self.workshop.file(name)).is_ok_and(|file| file.len() > 0)
     }
 
     async fn store_poster(&self) -> Result<Poster, Failure> {
@@ -181,6 +182,9 @@ impl Desk<'_> {
     }
 
     async fn store(&self, name: &str, content_type: &str) -> Result<Object, Failure> {
+        if !self.has(name) {
+            return Err(Failure::give_up("unexpected_output", anyhow!("ffmpeg wrote no {name}")));
+        }
         let key = format!("{}{name}", self.prefix);
         let file = self.workshop.file(name);
         let size = self.context.objects.upload_file(&key, &file, content_type).await;

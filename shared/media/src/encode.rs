@@ -296,7 +296,7 @@ fn downmix(audio: &Audio) -> &'static str {
         2 => "aformat=sample_fmts=fltp:channel_layouts=stereo",
         _ => {
             "aformat=sample_fmts=fltp:channel_layouts=stereo,\
-              alimiter=limit=0.95:attack=1:release=50:level=false:latency=true"
+              alimiter=limit=0.89:attack=1:release=50:level=false:latency=true"
         }
     }
 }

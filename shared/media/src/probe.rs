@@ -188,7 +188,7 @@ fn unopened(messages: &str) -> Rejection {
         .and_then(|(_, rest)| rest.split_once(") not on whitelist"));
     match decoder {
         Some((decoder, _)) => unsupported(decoder),
-        None => corrupt(),
+        None => decide::beyond_decoders(messages).unwrap_or_else(corrupt),
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) fn decide(
     if output.stderr_tail.contains("Set enable_drefs") {
         return Err(forbidden("This file points to other files; export it as a self-contained video.").into());
     }
-    if let Some((width, height)) = beyond_decoders(&output.stderr_tail) {
-        return Err(out_of_range(width, height).into());
+    if let Some(rejection) = beyond_decoders(&output.stderr_tail) {
+        return Err(rejection.into());
     }
     let source = source(&listing, container, max_duration)?;
     if is_full_of_holes(&listing, &source, said) {
@@ -37,13 +37,13 @@ pub(super) fn decide(
     Ok(source)
 }
 
-/// Sides so large that ffmpeg does not even list them.
-fn beyond_decoders(messages: &str) -> Option<(u32, u32)> {
+/// Sides so large that ffmpeg does not even list them, or gives up.
+pub(super) fn beyond_decoders(messages: &str) -> Option<Rejection> {
     let (_, rest) = messages.split_once("Picture size ")?;
     let (size, _) = rest.split_once(" is invalid")?;
     let (width, height) = size.split_once('x')?;
     let (width, height) = (width.parse().ok()?, height.parse().ok()?);
-    (width > LONGEST || height > LONGEST).then_some((width, height))
+    (width > LONGEST || height > LONGEST).then(|| out_of_range(width, height))
 }
 
 /// Whether the file has room for more than twice the frames that were found, and says or shows by their times that it

@@ -165,8 +165,8 @@ fn waiting(packets: &[&Packet]) -> Option<f64> {
     let some = packets
         .iter()
         .any(|packet| packet.pts.is_none() && packet.dts.is_some());
-    let first = packets.iter().find_map(|packet| Some(packet.pts? - packet.dts?));
-    first.filter(|_| some)
+    let mut waits = packets.iter().filter_map(|packet| Some(packet.pts? - packet.dts?));
+    waits.find(|wait| wait.abs() < JUMP).filter(|_| some)
 }
 
 /// A frame is shown soon after it is decoded. A presentation time far from that is a difference that wrapped around.

@@ -4,7 +4,7 @@
 use super::Ended;
 use super::forge::{body, part, place, put, with_body, with_table};
 use super::made;
-use super::settle::settle;
+use super::settle::{settle, settle_within};
 
 const H264: &str = "-c:v libx264 -preset ultrafast";
 const HUGE: u32 = 0x7fff_ffff;
@@ -28,7 +28,8 @@ async fn settled(bytes: Vec<u8>) -> Ended {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_picture_that_is_accepted_is_settled() {
     let bytes = film("clip.mp4", "8192x8192", 1, H264);
-    settled(bytes).await.ready();
+    // A picture takes 100 MB, and decoding needs several.
+    settle_within(bytes, 640).await.ready();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,51 +212,4 @@ async fn a_matroska_file_of_nested_elements_is_settled() {
     let cluster = place(&whole, b"\x1f\x43\xb6\x75");
     let bytes = [&whole[..cluster], &chapters, &whole[cluster..]].concat();
     settled(bytes).await.plays_if_ready().await;
-}
-
-/// Seconds of the largest pictures, of which all but the first say "as before".
-async fn still_life(codec: &str, count: u32) {
-    let bytes = frozen(&film("clip.mov", "8192x8192", 2, codec), count);
-    println!("{} bytes", bytes.len());
-    settle(bytes).await;
-}
-
-/// Shows the second frame again and again.
-fn frozen(film: &[u8], count: u32) -> Vec<u8> {
-    let moov = &film[body(film, b"moov")];
-    let table = |kind: &[u8]| {
-        let at = place(moov, kind) + 8;
-        moov[at..]
-            .chunks_exact(4)
-            .map(|word| u32::from_be_bytes(word.try_into().unwrap()))
-            .collect::<Vec<_>>()
-    };
-    // Either one size for all, or one for each.
-    let (first, second) = match table(b"stsz")[..] {
-        [0, _, first, second, ..] => (first, second),
-        [both, ..] => (both, both),
-        _ => unreachable!("every film has sizes"),
-    };
-    let start = u32::try_from(body(film, b"mdat").start).unwrap();
-    let ticks = table(b"stts")[2];
-    let rest = usize::try_from(count - 1).unwrap();
-    let bytes = with_table(film, *b"stsz", &[vec![0, count, first], vec![second; rest]].concat());
-    let bytes = with_table(&bytes, *b"stts", &[1, count, ticks]);
-    let bytes = with_table(&bytes, *b"stsc", &[1, 1, 1, 1]);
-    let bytes = with_table(
-        &bytes,
-        *b"stco",
-        &[vec![count, start], vec![start + first; rest]].concat(),
-    );
-    with_body(&bytes, &[b"moov", b"trak", b"edts"], &[])
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_of_the_largest_run_length_pictures_is_settled() {
-    still_life("-c:v qtrle -pix_fmt rgb24", 25).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_of_the_largest_packed_pictures_is_settled() {
-    still_life("-c:v png", 25).await;
 }

@@ -251,3 +251,14 @@ async fn what_is_left_of_a_transport_stream_is_a_clip_or_corrupt() {
     overwrite_with_noise(&mut bytes, noise);
     settle(bytes).await.plays_if_ready().await;
 }
+
+/// One bit of the first picture's time, by which it comes 50 minutes after the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_in_the_clock_of_a_program_stream_has_an_end() {
+    let mut bytes = whole("clip.mpg", "-c:v mpeg1video");
+    // ISO/IEC 11172-1 2.4.3.3: after the packet's start and length, both times, four bits into the first byte.
+    let times = place(&bytes, b"\0\0\x01\xe0") + 6;
+    assert_eq!(bytes[times] >> 4, 0b0011, "the first picture has no times");
+    bytes[times + 1] ^= 0x40;
+    settle(bytes).await.plays_if_ready().await;
+}

@@ -132,7 +132,7 @@ fn check_surround(sound: &Sound, pitches: &[f64], sides: &[&str]) {
 
 async fn check_layout(layout: &str, codec: &str, sides: &[&str]) {
     let pitches = pitches(u32::try_from(sides.len()).unwrap());
-    let each: Vec<String> = pitches.iter().map(|pitch| sine(0.3, *pitch)).collect();
+    let each: Vec<String> = pitches.iter().map(|pitch| sine(0.2, *pitch)).collect();
     let sound = channels(&each, layout, 48_000, 2.0);
     let arguments = format!("{} {H264} {codec}", film_and(&sound));
     for sound in heard("clip.mkv", &arguments).await {
@@ -162,15 +162,10 @@ async fn surround_at_full_scale_is_not_clipped() {
     let each: Vec<String> = (0..6).map(|_| sine(0.99, 300.0)).collect();
     let sound = channels(&each, "5.1", 48_000, 2.0);
     for sound in heard("clip.mkv", &format!("{} {H264} -c:a flac", film_and(&sound))).await {
-        let peak = sound
-            .left
-            .iter()
-            .chain(&sound.right)
-            .fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        assert!((0.5..=1.02).contains(&peak), "peak {peak}");
-        // What is clipped has harmonics.
-        let harmonic = tone(&sound.left, 900.0, 0.5, 1.5);
-        assert!(harmonic < 0.01, "distorted: {harmonic}");
+        // What a player sends to its loudspeakers ends at full scale, and what is cut off there becomes harmonics.
+        let sent: Vec<f32> = sound.left.iter().map(|sample| sample.clamp(-1.0, 1.0)).collect();
+        let [tone, harmonic] = [300.0, 900.0].map(|hertz| tone(&sent, hertz, 0.5, 1.5));
+        assert!(tone > 0.5 && harmonic < 0.01, "{tone}, distorted by {harmonic}");
     }
 }
 
@@ -189,7 +184,7 @@ async fn speech_in_the_middle_of_surround_stays_as_loud_as_in_stereo() {
     let sound = channels(&each, "5.1", 48_000, 2.0);
     for sound in heard("clip.mkv", &format!("{} {H264} -c:a flac", film_and(&sound))).await {
         let level = loudness(&sound.left, WITHIN.0, WITHIN.1) - self::level(0.25);
-        assert!((-12.0..=0.5).contains(&level), "{level} dB");
+        assert!((-3.5..=0.5).contains(&level), "{level} dB");
     }
 }
 

@@ -235,6 +235,18 @@ async fn a_clock_of_mpeg_2_may_jump_too() {
     check_joined([0, 10_800], "-c:v mpeg2video -q:v 2 -bf 2 -c:a mp2").await;
 }
 
+/// As where a programme in wide format and surround sound follows an advertisement.
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_of_another_size_and_other_sound_may_follow() {
+    let first = recording(10_800, &format!("{REORDERED} -c:a aac -ac 1 -ar 44100"));
+    let second = recording(0, &format!("{REORDERED} -vf scale=480:270 -c:a aac -ac 2 -ar 48000"));
+    let ended = end([first, second].concat()).await.ready();
+    let player = watch(&ended).await;
+    player.assert_frames(100, 25.0);
+    let [first, second] = MOMENTS;
+    player.assert_in_sync(&[first, second, 2.0 + first, 2.0 + second]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn times_in_whole_milliseconds_are_no_variable_rate() {
     for (rate, exact) in [("30000/1001", 30_000.0 / 1001.0), ("60", 60.0)] {

@@ -429,10 +429,10 @@ fn divided(rate: Fraction) -> Fraction {
         .unwrap_or(Fraction::new(60, 1))
 }
 
-/// A variable rate is below what its camera aimed at, so the next standard rate loses no frame. At least ten a second
-/// show the pictures of a slide show when they are due.
+/// A variable rate is below what its camera aimed at, so the next standard rate loses no frame; times in whole
+/// milliseconds make 30.3 of 30. At least ten a second show the pictures of a slide show when they are due.
 fn next_standard(average: Fraction) -> Fraction {
-    let enough = |rate: &&Fraction| rate.as_f64() >= (average.as_f64() * 0.995).max(10.0);
+    let enough = |rate: &&Fraction| rate.as_f64() >= (average.as_f64() * 0.98).max(10.0);
     STANDARD_RATES
         .iter()
         .find(enough)

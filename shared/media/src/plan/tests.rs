@@ -189,6 +189,7 @@ fn rates() {
     assert_eq!(rate(17, 1, false), (17, 1));
     assert_eq!(rate(283, 10, true), (30_000, 1_001));
     assert_eq!(rate(2995, 100, true), (30_000, 1_001));
+    assert_eq!(rate(30_303, 1_000, true), (30_000, 1_001));
     assert_eq!(rate(7, 1, true), (10, 1));
     assert_eq!(rate(119, 1, true), (60, 1));
 }

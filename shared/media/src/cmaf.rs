@@ -78,6 +78,20 @@ impl Cut {
         }
     }
 
+    /// Of picture and of sound, for `fuzz/` alone.
+    #[cfg(fuzzing)]
+    pub fn both() -> [Self; 2] {
+        let cut = |kind| Self {
+            kind,
+            frame_rate: Fraction { num: 30, den: 1 },
+            segment_frames: 120,
+            first_frame: 0,
+            segments: 3,
+            sequence_number: 1,
+        };
+        [cut(Kind::Video { gops: 2 }), cut(Kind::Audio)]
+    }
+
     /// When a frame of the clip is shown, in ticks.
     fn ticks(&self, frame: u64, timescale: u32) -> u64 {
         let num = u128::from(self.frame_rate.num.max(1));

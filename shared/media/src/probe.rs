@@ -4,22 +4,25 @@
 //! One run of ffprobe answers everything, since starting it costs more than reading a short clip. The decision is a
 //! pure function of what it printed. Pictures are not decoded: that a clip is damaged inside shows while encoding.
 
+mod choice;
 mod codecs;
 mod decide;
 mod extent;
 mod listing;
+mod shape;
 mod timing;
 mod unheard;
+mod words;
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use toktik_events::{Rejection, RejectionCode};
 
 use self::extent::Extent;
+use self::words::{corrupt, cut_short, too_many_packets, unsupported};
 use crate::process::{Budget, Job, Limits, Output, RunError, Runner, Tool};
 use crate::sniff::{self, Container};
 use crate::source::Source;
@@ -33,8 +36,9 @@ const LISTING: usize = 32 << 20;
 /// What ffprobe is asked for; tags would be anybody's text, so only those that decide something are among it.
 const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,size,flags:packet_side_data=side_data_type:\
                        stream=index,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,pix_fmt,\
-                       color_range,color_space,color_transfer,color_primaries,field_order,nb_frames,start_time,r_frame_rate,avg_frame_rate,sample_rate,\
-                       channels:stream_disposition=default,attached_pic,still_image,timed_thumbnails:\
+                       color_range,color_space,color_transfer,color_primaries,field_order,nb_frames,start_time,\
+                       r_frame_rate,avg_frame_rate,sample_rate,channels:\
+                       stream_disposition=default,attached_pic,still_image,timed_thumbnails:\
                        stream_tags=rotate,enc_key_id:stream_side_data=side_data_type,rotation";
 
 /// Which file to look at, and how much it may cost.
@@ -72,11 +76,18 @@ pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, Prob
     let said = extent.map_or(0, |extent| extent.said);
     let decision = decide::decide(&output, container, request.max_duration, said);
     match (decision, unopened) {
-        (Err(ProbeError::Rejected(rejection)), Some(unopened)) if rejection.code == unopened.code => {
+        (Err(ProbeError::Rejected(rejection)), Some(unopened)) if rejection.code == RejectionCode::UnsupportedCodec => {
             Err(unopened.into())
         }
         (decision, _) => decision,
     }
+}
+
+/// What is decided on such a listing, for `fuzz/` alone.
+#[cfg(fuzzing)]
+pub fn decided(stdout: Vec<u8>, container: Container, said: u64) -> Result<Source, ProbeError> {
+    let stderr_tail = String::new();
+    decide::decide(&Output { stdout, stderr_tail }, container, 60.0, said)
 }
 
 /// ffprobe's listing, if need be without the streams that it cannot open, and what there is to say of the last of them.
@@ -188,95 +199,13 @@ fn unopened(messages: &str) -> Rejection {
         .and_then(|(_, rest)| rest.split_once(") not on whitelist"));
     match decoder {
         Some((decoder, _)) => unsupported(decoder),
-        None => decide::beyond_decoders(messages).unwrap_or_else(corrupt),
-    }
-}
-
-fn unsupported(codec: &str) -> Rejection {
-    let printable: String = codec.chars().filter(char::is_ascii_graphic).take(32).collect();
-    let message =
-        format!("A part of the file is coded as {printable}, which is not decoded here; H.264 and AAC always are.");
-    Rejection::new(RejectionCode::UnsupportedCodec, message)
-}
-
-fn corrupt() -> Rejection {
-    Rejection::new(
-        RejectionCode::Corrupt,
-        "The file is damaged or incomplete: no picture could be read from it.",
-    )
-}
-
-fn cut_short(present: f64) -> Rejection {
-    let message = format!(
-        "The file is incomplete: only {:.0} % of it arrived. Upload it again from where it was recorded.",
-        present * 100.0
-    );
-    Rejection::new(RejectionCode::Corrupt, message)
-}
-
-fn too_many_packets(max_duration: f64) -> Rejection {
-    let limit = if max_duration > 0.0 {
-        format!("the limit of {}", spoken(max_duration))
-    } else {
-        "what can be examined".to_owned()
-    };
-    Rejection::new(RejectionCode::TooLong, format!("This clip is far longer than {limit}."))
-}
-
-fn too_long(duration: f64, max_duration: f64) -> Rejection {
-    let message = format!(
-        "This clip is {} long; the limit is {}.",
-        spoken(duration),
-        spoken(max_duration)
-    );
-    Rejection::new(RejectionCode::TooLong, message)
-}
-
-/// A length of time as people say it: `60 s`, `61.2 s`, `6 min 2 s`, `1 h 2 min`.
-fn spoken(seconds: f64) -> String {
-    const MINUTES_FROM: f64 = 120.0;
-    if seconds < MINUTES_FROM {
-        // Up and not to the nearest, so that what exceeds a limit is never said to be the limit.
-        let tenths = (seconds * 10.0 - 1e-6).ceil().max(0.0) / 10.0;
-        return format!("{tenths} s");
-    }
-    let whole = Duration::try_from_secs_f64(seconds.round())
-        .unwrap_or(Duration::MAX)
-        .as_secs();
-    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
-    match (hours, minutes, seconds) {
-        (0, minutes, 0) => format!("{minutes} min"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, 0, _) => format!("{hours} h"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+        None => shape::beyond_decoders(messages).unwrap_or_else(corrupt),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lengths_are_said_as_people_say_them() {
-        let rows = [
-            (0.5, "0.5 s"),
-            (60.0, "60 s"),
-            (60.51, "60.6 s"),
-            (90.0, "90 s"),
-            (120.0, "2 min"),
-            (361.6, "6 min 2 s"),
-            (362.4, "6 min 2 s"),
-            (3600.0, "1 h"),
-            (3725.0, "1 h 2 min"),
-        ];
-        for (seconds, text) in rows {
-            assert_eq!(spoken(seconds), text);
-        }
-        assert_eq!(
-            too_long(362.0, 60.0).message,
-            "This clip is 6 min 2 s long; the limit is 60 s."
-        );
-    }
 
     #[test]
     fn only_this_file_and_this_demuxer() {

@@ -2,17 +2,16 @@
 
 use toktik_events::{Rejection, RejectionCode};
 
-use super::listing::{Listing, Packet, Stream};
+use super::ProbeError;
+use super::choice::{earliest, picture, sound};
+use super::listing::{Listing, Stream};
+use super::shape::{beyond_decoders, displayed};
 use super::timing::{Declared, Timing, counted, timing};
-use super::{ProbeError, codecs, corrupt, too_long, unsupported};
+use super::words::{corrupt, too_long};
 use crate::process::{Output, RunError};
 use crate::settings::GRACE;
 use crate::sniff::Container;
 use crate::source::{Audio, Fraction, Source, Transfer, Video};
-
-/// Pixels of the side.
-const SHORTEST: u32 = 16;
-const LONGEST: u32 = 8192;
 
 /// `said`: bytes of film that the container claims to have, if it does.
 pub(super) fn decide(
@@ -37,15 +36,6 @@ pub(super) fn decide(
     Ok(source)
 }
 
-/// Sides so large that ffmpeg does not even list them, or gives up.
-pub(super) fn beyond_decoders(messages: &str) -> Option<Rejection> {
-    let (_, rest) = messages.split_once("Picture size ")?;
-    let (size, _) = rest.split_once(" is invalid")?;
-    let (width, height) = size.split_once('x')?;
-    let (width, height) = (width.parse().ok()?, height.parse().ok()?);
-    (width > LONGEST || height > LONGEST).then(|| out_of_range(width, height))
-}
-
 /// Whether the file has room for more than twice the frames that were found, and says or shows by their times that it
 /// once had them. Demuxers pass over what they cannot read without a word.
 fn is_full_of_holes(listing: &Listing, source: &Source, said: u64) -> bool {
@@ -54,7 +44,7 @@ fn is_full_of_holes(listing: &Listing, source: &Source, said: u64) -> bool {
         .streams
         .iter()
         .find(|stream| stream.index == source.video.stream);
-    let frames = stream.map_or(0, |stream| packets_of(listing, stream).count());
+    let frames = stream.map_or(0, |stream| listing.packets_of(stream).count());
     let said_frames = stream.and_then(|stream| stream.frames).unwrap_or(0);
     #[expect(
         clippy::cast_possible_truncation,
@@ -97,13 +87,6 @@ fn source(listing: &Listing, container: Container, max_duration: f64) -> Result<
     })
 }
 
-/// Where ffmpeg's clock begins that reads these streams.
-fn earliest(picture: &Stream, sound: Option<&Stream>) -> f64 {
-    let starts = [picture.start, sound.and_then(|sound| sound.start)];
-    let earliest = starts.into_iter().flatten().min_by(f64::total_cmp);
-    earliest.unwrap_or_default()
-}
-
 /// The text tracks of an AVI are files in the file; a playlist among them is opened by their content.
 fn refuse_carriers(listing: &Listing, container: Container) -> Result<(), Rejection> {
     let carries = |stream: &Stream| stream.codec_type == "subtitle" && stream.codec_name.as_deref() != Some("xsub");
@@ -128,42 +111,12 @@ fn forbidden(message: &str) -> Rejection {
     Rejection::new(RejectionCode::ForbiddenFormat, message)
 }
 
-/// Of the moving pictures that can be decoded, the most prominent; the first of equals. A phone's motion photo has a
-/// few large stills as a track beside its film, so that one with far fewer frames than another is no candidate.
-fn picture(listing: &Listing) -> Result<&Stream, Rejection> {
-    let moving = || listing.streams.iter().filter(|stream| stream.is_moving());
-    let decodable = moving().filter(|stream| stream.codec_name.as_deref().is_some_and(codecs::is_video));
-    let shown = |stream: &Stream| {
-        packets_of(listing, stream)
-            .filter(|packet| !packet.flags.discarded)
-            .count()
-    };
-    let counted: Vec<(&Stream, usize)> = decodable.map(|stream| (stream, shown(stream))).collect();
-    let most = counted.iter().map(|(_, frames)| *frames).max().unwrap_or(0);
-    let films = counted
-        .iter()
-        .filter(|(_, frames)| *frames > 0 && frames.saturating_mul(2) >= most);
-    if let Some((stream, _)) = films.rev().max_by_key(|(stream, _)| stream.prominence()) {
-        return Ok(stream);
-    }
-    match moving().find(|stream| !stream.codec_name.as_deref().is_some_and(codecs::is_video)) {
-        Some(stream) => Err(unsupported(
-            stream.codec_name.as_deref().unwrap_or(&stream.codec_tag_string),
-        )),
-        None if listing.streams.is_empty() || moving().next().is_some() => Err(corrupt()),
-        None => Err(Rejection::new(
-            RejectionCode::NoVideoStream,
-            "This file has no moving picture, only sound or a cover picture.",
-        )),
-    }
-}
-
 fn measured(listing: &Listing, stream: &Stream, container: Container) -> Result<Timing, Rejection> {
     let declared = Declared {
         real: stream.r_frame_rate,
         average: stream.avg_frame_rate,
     };
-    let packets = packets_of(listing, stream);
+    let packets = listing.packets_of(stream);
     if container.is_bare() {
         return counted(packets.count(), declared).ok_or_else(corrupt);
     }
@@ -178,14 +131,6 @@ fn measured(listing: &Listing, stream: &Stream, container: Container) -> Result<
 fn of_frames(packets: Fraction, average: Option<Fraction>) -> Fraction {
     let twice = |average: &Fraction| (packets.as_f64() / average.as_f64() - 2.0).abs() < 0.05;
     average.filter(twice).unwrap_or(packets)
-}
-
-fn packets_of<'a>(listing: &'a Listing, stream: &Stream) -> impl Iterator<Item = &'a Packet> {
-    let index = stream.index;
-    listing
-        .packets
-        .iter()
-        .filter(move |packet| packet.stream_index == index)
 }
 
 fn video(stream: &Stream, timing: &Timing) -> Result<Video, Rejection> {
@@ -220,71 +165,6 @@ fn transfer(name: Option<&str>) -> Transfer {
         Some("arib-std-b67") => Transfer::Hlg,
         _ => Transfer::Sdr,
     }
-}
-
-/// Width and height as a viewer sees them: pixels made square by stretching, then turned.
-fn displayed(stream: &Stream) -> Result<(u32, u32), Rejection> {
-    if stream.width == 0 || stream.height == 0 {
-        return Err(corrupt());
-    }
-    let (width, height) = square(stream);
-    let (width, height) = if is_sideways(stream.rotation()) {
-        (height, width)
-    } else {
-        (width, height)
-    };
-    if width.min(height) < SHORTEST || width.max(height) > LONGEST {
-        return Err(out_of_range(width, height));
-    }
-    Ok((width, height))
-}
-
-/// Never smaller than the coded picture in either direction, so that no detail is lost before the ladder is chosen.
-fn square(stream: &Stream) -> (u32, u32) {
-    let ratio = stream.sample_aspect_ratio.map_or(1.0, Fraction::as_f64);
-    if ratio >= 1.0 {
-        (stretched(stream.width, ratio), stream.height)
-    } else {
-        (stream.width, stretched(stream.height, 1.0 / ratio))
-    }
-}
-
-fn stretched(side: u32, factor: f64) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a float cast saturates"
-    )]
-    let side = (f64::from(side) * factor).round() as u32;
-    side
-}
-
-/// As ffmpeg's own rotation does, which swaps the sides within a degree of a quarter turn.
-fn is_sideways(rotation: f64) -> bool {
-    (rotation.rem_euclid(180.0) - 90.0).abs() < 1.0
-}
-
-fn out_of_range(width: u32, height: u32) -> Rejection {
-    let message = format!(
-        "The picture is {width}x{height} pixels; the short side must have at least {SHORTEST}, the long side at most \
-         {LONGEST}."
-    );
-    Rejection::new(RejectionCode::DimensionsOutOfRange, message)
-}
-
-/// Of the tracks that belong to the picture, can be decoded and have something in them, the one marked; the first of
-/// equals. Broken sound does not cost the clip its picture.
-fn sound<'a>(listing: &'a Listing, picture: &Stream) -> Option<&'a Stream> {
-    let usable = |stream: &&Stream| {
-        stream.codec_type == "audio"
-            && stream.codec_name.as_deref().is_some_and(codecs::is_audio)
-            && stream.channels > 0
-            && stream.sample_rate.is_some_and(|rate| rate > 0)
-            && listing.together(picture.index, stream.index)
-            && packets_of(listing, stream).any(|packet| !packet.flags.discarded)
-    };
-    let usable = listing.streams.iter().filter(usable);
-    usable.rev().max_by_key(|stream| stream.prominence())
 }
 
 fn audio(stream: &Stream) -> Option<Audio> {

@@ -35,6 +35,16 @@ impl Program {
 }
 
 impl Listing {
+    pub(super) fn packets_of(&self, stream: &Stream) -> impl Iterator<Item = &Packet> {
+        let index = stream.index;
+        self.packets.iter().filter(move |packet| packet.stream_index == index)
+    }
+
+    /// Packets of this stream that are shown or heard.
+    pub(super) fn shown(&self, stream: &Stream) -> usize {
+        self.packets_of(stream).filter(|packet| !packet.flags.discarded).count()
+    }
+
     /// Whether two streams belong to one programme; all do where there are none.
     pub(super) fn together(&self, one: u32, other: u32) -> bool {
         let mut of_one = self.programs.iter().filter(|program| program.has(one)).peekable();

@@ -3,6 +3,7 @@
 //! What is there already is never touched, and nothing is downloaded by other means than a package manager.
 
 use std::env;
+use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +18,8 @@ pub(crate) enum Need {
     Ffmpeg,
     Chromium,
     Node,
+    /// With what makes virtual environments, which Debian keeps apart.
+    Python,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,6 +88,7 @@ impl Need {
             Need::Ffmpeg => "ffmpeg",
             Need::Chromium => "Chromium",
             Need::Node => "node and npm",
+            Need::Python => "python3 and its venv",
         }
     }
 
@@ -98,6 +102,7 @@ impl Need {
                     || PathBuf::from(MAC_BROWSER).is_file()
             }
             Need::Node => ["node", "npm"].iter().all(on_path),
+            Need::Python => succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
         }
     }
 
@@ -110,6 +115,9 @@ impl Need {
             (Need::Node, Manager::Brew) => &["node"],
             (Need::Node, Manager::Dnf) => &["nodejs", "nodejs-npm"],
             (Need::Node, _) => &["nodejs", "npm"],
+            (Need::Python, Manager::Apt) => &["python3", "python3-venv"],
+            (Need::Python, Manager::Pacman) => &["python"],
+            (Need::Python, _) => &["python3"],
         }
     }
 }
@@ -237,6 +245,28 @@ pub(crate) fn ensure_cargo_tool(root: &Path, name: &str, version: &str) -> Resul
         .with_context(|| format!("{package} is missing and could not be built"))
 }
 
+/// The Python programs that `requirements` names, in an environment of their own that nothing else sees.
+pub(crate) fn ensure_python_tools(environment: &Path, requirements: &Path) -> Result<()> {
+    // A copy of what was installed, written when all of it was.
+    let installed = environment.join("requirements.txt");
+    let wanted = fs::read_to_string(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(());
+    }
+    say(&format!("installing {} with pip", requirements.display()));
+    must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ];
+    must(Command::new(environment.join("bin/python")).args(pip).arg(requirements))?;
+    fs::write(&installed, wanted).with_context(|| format!("cannot write {}", installed.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +297,7 @@ mod tests {
         assert_eq!(Need::Chromium.packages(Manager::Brew), ["google-chrome"]);
         assert_eq!(Need::Chromium.packages(Manager::Apt), ["chromium"]);
         assert_eq!(Need::Node.packages(Manager::Pacman), ["nodejs", "npm"]);
+        assert_eq!(Need::Python.packages(Manager::Apt), ["python3", "python3-venv"]);
     }
 
     #[test]

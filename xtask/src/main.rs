@@ -3,6 +3,7 @@
 //! Each command is a module. Nothing here links a crate of ours: xtask is what a fresh machine builds first.
 
 mod attempt;
+mod fuzz;
 mod install;
 mod test;
 mod up;
@@ -26,6 +27,7 @@ enum Command {
     Up(up::Args),
     Try(attempt::Args),
     Test(test::Args),
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Up(args) => up::run(args),
         Command::Try(args) => attempt::run(args),
         Command::Test(args) => test::run(args),
+        Command::Fuzz(args) => fuzz::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

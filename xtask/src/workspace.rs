@@ -35,6 +35,13 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
+/// Where cargo keeps what it installs; tools of ours that cargo does not know lie there too, outside any clone.
+pub(crate) fn cargo_home() -> Result<PathBuf> {
+    let own = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(own);
+    home.context("neither CARGO_HOME nor HOME says where tools may be kept")
+}
+
 /// Drops what another clone compiled of the workspace's own crates.
 ///
 /// Clones share one directory of compiled artefacts, and cargo tells stale from fresh by the age of files: sources of

@@ -9,7 +9,13 @@ use toktik_runtime::http::Problem;
 use crate::client::Client;
 use crate::{App, internal};
 
-/// Wrong passwords for one name, whether it is anybody's or not.
+/// Wrong passwords for one account, by whichever of its names.
+const LOGIN_BY_ACCOUNT: Limit = Limit {
+    name: "login-account",
+    attempts: 10,
+    window: TimeDelta::minutes(15),
+};
+/// As many for a name that is nobody's: it looks like one that is.
 const LOGIN_BY_NAME: Limit = Limit {
     name: "login-name",
     attempts: 10,
@@ -39,21 +45,21 @@ impl App {
         client: &Client,
         now: DateTime<Utc>,
     ) -> Result<Option<User>, Problem> {
+        let user = self.context.catalog.user_by_login(login).await.map_err(internal)?;
+        let (limit, subject) = match &user {
+            Some(user) => (&LOGIN_BY_ACCOUNT, user.id.to_string()),
+            None => (&LOGIN_BY_NAME, login.key().to_owned()),
+        };
         let mut counted = Vec::new();
         if let Some(network) = &client.network {
             counted.push((&LOGIN_BY_NETWORK, network.as_str()));
         }
-        counted.push((&LOGIN_BY_NAME, login.key()));
+        counted.push((limit, &subject));
         let attempts = self.count(&counted, now).await?;
-        let result = self.look_up(login, password).await;
-        self.settle(attempts, matches!(result, Ok(None))).await?;
-        result
-    }
-
-    async fn look_up(&self, login: &Login, password: &Password) -> Result<Option<User>, Problem> {
-        let user = self.context.catalog.user_by_login(login).await.map_err(internal)?;
         let hash = user.as_ref().map(|user| &user.password_hash);
-        let right = self.passwords.verify(password, hash).await.map_err(unverified)?;
+        let verified = self.passwords.verify(password, hash).await.map_err(unverified);
+        self.settle(attempts, matches!(verified, Ok(false))).await?;
+        let right = verified?;
         Ok(user.filter(|_| right))
     }
 
@@ -69,7 +75,7 @@ impl App {
         if result? { Ok(()) } else { Err(wrong_password()) }
     }
 
-    async fn count(&self, limits: &[(&Limit, &str)], now: DateTime<Utc>) -> Result<Vec<Attempt>, Problem> {
+    pub(crate) async fn count(&self, limits: &[(&Limit, &str)], now: DateTime<Utc>) -> Result<Vec<Attempt>, Problem> {
         let mut attempts = Vec::new();
         for (limit, subject) in limits {
             match self.context.catalog.attempt(limit, subject, now).await {
@@ -85,9 +91,9 @@ impl App {
         Ok(attempts)
     }
 
-    /// Only wrong passwords stay counted.
-    async fn settle(&self, attempts: Vec<Attempt>, wrong: bool) -> Result<(), Problem> {
-        if wrong {
+    /// What counts stays counted: of passwords the wrong ones.
+    pub(crate) async fn settle(&self, attempts: Vec<Attempt>, counts: bool) -> Result<(), Problem> {
+        if counts {
             return Ok(());
         }
         for attempt in attempts {

@@ -13,6 +13,7 @@ use toktik_runtime::http::{Check, Input, Problem, idempotency_key};
 use utoipa::ToSchema;
 
 use crate::body::{Field, checked};
+use crate::client::Client;
 use crate::password::unverified;
 use crate::{App, internal};
 
@@ -22,7 +23,7 @@ use crate::{App, internal};
 pub(crate) struct Register {
     /// ASCII letters, digits, `_`, `-` and `.`; unique without regard to case.
     #[schema(value_type = String, required = true, min_length = 3, max_length = 30, example = "ada",
-        pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_]$")]
+        pattern = r"^[A-Za-z0-9_]+((\.|\.?(-+\.)*-+\.?)[A-Za-z0-9_]+)*$")]
     #[serde(default)]
     username: Field,
     #[schema(value_type = String, required = true, max_length = 254, format = "email", example = "ada@example.com")]
@@ -112,7 +113,7 @@ impl Register {
     path = "/api/v1/auth/register",
     operation_id = "register",
     tag = "auth",
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "A repeat with the same key and body within 24 h gets the same answer")),
     request_body = Register,
     responses(
@@ -125,34 +126,65 @@ impl Register {
             content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong, or `idempotency_key_reused`", body = Problem,
             content_type = "application/problem+json"),
-        (status = 429, description = "Too many at once; see Retry-After", body = Problem,
+        (status = 429, description = "Too many at once, or too many from one address; see Retry-After", body = Problem,
             content_type = "application/problem+json"),
     ),
     security(()),
 )]
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
+    client: Client,
     headers: HeaderMap,
     Input(input): Input<Register>,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     let key = idempotency_key(&headers)?;
     let form = input.check()?;
-    let user = match key {
-        Some(key) => app.register_once(&form, &key).await?,
-        None => app.register(&form, None).await.map_err(refused)?.into(),
+    let now = app.context.clock.now();
+    let limit = app.settings.registration();
+    let counted: Vec<_> = limit.iter().zip(client.network.as_deref()).collect();
+    let attempts = app.count(&counted, now).await?;
+    let result = match key {
+        Some(key) => app.register_once(&form, &key).await,
+        None => app.register(&form, None).await.map(Made::First).map_err(refused),
+    };
+    app.settle(attempts, counts(&result)).await?;
+    let user = match result? {
+        Made::First(user) => user.into(),
+        Made::Before(answer) => answer.into(),
     };
     Ok((StatusCode::CREATED, Json(Registered { user })))
 }
 
+/// An account, and whether this request made it or one like it before.
+enum Made {
+    First(User),
+    Before(Registration),
+}
+
+/// Whether a registration stays counted: one that makes an account, and one that is refused for what others have. Else
+/// anybody could ask here without end who is registered.
+fn counts(result: &Result<Made, Problem>) -> bool {
+    match result {
+        Ok(made) => matches!(made, Made::First(_)),
+        Err(problem) => matches!(
+            problem.status(),
+            StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY
+        ),
+    }
+}
+
 impl App {
-    async fn register_once(&self, form: &Form, key: &str) -> Result<Account, Problem> {
+    async fn register_once(&self, form: &Form, key: &str) -> Result<Made, Problem> {
         if let Some(answer) = self.answered(form, key).await? {
-            return Ok(answer);
+            return Ok(Made::Before(answer));
         }
         match self.register(form, Some(key)).await {
             // Another request with the key came first, while this one was hashing.
-            Err(Refused::By(UserError::KeyUsed)) => self.answered(form, key).await?.ok_or_else(reused),
-            result => Ok(result.map_err(refused)?.into()),
+            Err(Refused::By(UserError::KeyUsed)) => {
+                let answer = self.answered(form, key).await?;
+                answer.map(Made::Before).ok_or_else(reused)
+            }
+            result => result.map(Made::First).map_err(refused),
         }
     }
 
@@ -177,7 +209,7 @@ impl App {
     }
 
     /// The answer to the same registration before; a problem if the key belongs to another one.
-    async fn answered(&self, form: &Form, key: &str) -> Result<Option<Account>, Problem> {
+    async fn answered(&self, form: &Form, key: &str) -> Result<Option<Registration>, Problem> {
         let catalog = &self.context.catalog;
         let now = self.context.clock.now();
         let Some(answer) = catalog.registration(key, now).await.map_err(internal)? else {
@@ -189,7 +221,7 @@ impl App {
         let hash = user.as_ref().map(|user| &user.password_hash);
         let same_password = self.passwords.verify(&form.password, hash).await.map_err(unverified)?;
         if same_names && same_password {
-            Ok(Some(answer.into()))
+            Ok(Some(answer))
         } else {
             Err(reused())
         }

@@ -10,7 +10,7 @@ use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::{Change, Step, User};
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, VideoId, intake};
 use toktik_identity::UserId;
-use toktik_objects::keys;
+use toktik_objects::{OpenUpload, keys};
 use toktik_runtime::settings::Keep;
 use toktik_runtime::{Context, Failure, trace};
 
@@ -18,7 +18,7 @@ use crate::rank;
 
 /// An upload may come so long after its last URL ran out, or as long as the URL was good: a slow PUT that began in time.
 const LATE_UPLOAD: Duration = Duration::hours(1);
-/// A step that nobody began in this time is asked for again.
+/// A step that nobody began in this time is asked for again; parts for a clip that does not exist by then are dropped.
 const STUCK: Duration = Duration::minutes(5);
 /// Until then a run that does not know yet may still write, and a URL that we signed is good.
 const LAST_SWEEP: Duration = Duration::hours(2);
@@ -54,12 +54,41 @@ impl Janitor {
     /// Looks after everything once. One clip's trouble does not keep the others waiting.
     pub async fn round(&self) -> anyhow::Result<()> {
         self.publish_overdue().await?;
+        if let Err(error) = self.abort_unknown().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "could not look for uploads that nobody knows of"
+            );
+        }
         for id in self.context.catalog.open_work().await? {
             if let Err(error) = self.look_after(id).await {
                 tracing::warn!(video.id = %id, error = format!("{error:#}"), "could not look after a clip");
             }
         }
         rank::rank(&self.context).await.context("ranking the popular clips")
+    }
+
+    /// Whoever begins an upload in parts may die before the clip that it is for is written down.
+    async fn abort_unknown(&self) -> anyhow::Result<()> {
+        let objects = &self.context.objects;
+        let before = self.context.clock.now() - STUCK;
+        for open in objects.open_multiparts(keys::INCOMING).await? {
+            if open.began < before && !self.is_awaited(&open).await? {
+                tracing::info!(key = open.key, "dropping parts that nobody waits for");
+                objects.abort_multipart(&open.key, &open.upload_id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_awaited(&self, open: &OpenUpload) -> anyhow::Result<bool> {
+        let Some(id) = keys::video_of_upload(&open.key) else {
+            return Ok(true);
+        };
+        let video = self.context.catalog.video(id).await?;
+        let video = video.filter(|video| video.status == Status::Uploading);
+        let multipart = video.and_then(|video| video.upload.multipart);
+        Ok(multipart.is_some_and(|multipart| multipart.upload_id == open.upload_id))
     }
 
     async fn publish_overdue(&self) -> anyhow::Result<()> {

@@ -10,18 +10,17 @@ use toktik_events::{Function, Message, Payload};
 use toktik_media::manifest::Object;
 use toktik_runtime::settings::Keep;
 use toktik_runtime::step::{self, Turn};
-use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Failure};
 
 use crate::derive::{Standing, standing};
-use crate::{Settings, download};
+use crate::download::Joiner;
 
 /// Others write too: so often the ledger is read again before the event is left for later.
 const ROUNDS: u32 = 5;
 
-pub(crate) struct Handler {
+pub struct Handler<J> {
     context: Context,
-    workshops: Workshops,
+    joiner: J,
     keep: Keep,
 }
 
@@ -33,7 +32,7 @@ struct Look {
 }
 
 #[async_trait]
-impl toktik_runtime::Handler for Handler {
+impl<J: Joiner> toktik_runtime::Handler for Handler<J> {
     async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure> {
         match step::asked(Function::Package, message) {
             Some(step) => self.package(&step, cancel).await,
@@ -42,15 +41,13 @@ impl toktik_runtime::Handler for Handler {
     }
 }
 
-impl Handler {
-    pub(crate) fn new(settings: &Settings, context: &Context) -> anyhow::Result<Self> {
-        let workshops = Workshops::new(&settings.media)?;
-        let keep = settings.originals.keep_source;
-        Ok(Self {
+impl<J: Joiner> Handler<J> {
+    pub fn new(context: &Context, joiner: J, keep: Keep) -> Self {
+        Self {
             context: context.clone(),
-            workshops,
+            joiner,
             keep,
-        })
+        }
     }
 
     async fn package(&self, step: &Step, cancel: &CancellationToken) -> Result<(), Failure> {
@@ -118,10 +115,7 @@ impl Handler {
             return Ok(false);
         }
         let manifest = &look.standing.progress.manifest;
-        let work = |lease: Lease, _| async move {
-            let made = download::make(&self.context, &self.workshops, manifest, &lease, cancel).await;
-            optional(made)
-        };
+        let work = |lease: Lease, _| async move { optional(self.joiner.join(manifest, &lease, cancel).await) };
         match self.context.under_lease(step, cancel, work).await? {
             Turn::Worked(lease, download) => self.finish(look, &lease, download).await,
             Turn::Done | Turn::Over => Ok(false),

@@ -13,7 +13,11 @@ mod handler;
 use toktik_events::Function;
 use toktik_media::settings::Settings as Media;
 use toktik_runtime::settings::Originals;
+use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Serverless, Service};
+
+pub use download::Joiner;
+pub use handler::Handler;
 
 pub struct Package;
 
@@ -31,6 +35,11 @@ impl Serverless for Package {
     type Settings = Settings;
 
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
-        Ok(Service::events(handler::Handler::new(&settings, context)?))
+        let joiner = download::Ffmpeg {
+            context: context.clone(),
+            workshops: Workshops::new(&settings.media)?,
+        };
+        let handler = Handler::new(context, joiner, settings.originals.keep_source);
+        Ok(Service::events(handler))
     }
 }

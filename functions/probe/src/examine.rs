@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::videos::Video;
 use toktik_events::{Rejection, RejectionCode};
@@ -18,46 +19,52 @@ const TIME: Duration = Duration::from_mins(1);
 const THREADS: u32 = 2;
 
 #[derive(Debug)]
-pub(crate) enum Finding {
+pub enum Finding {
     Playable(Box<Plan>),
     Refused(Rejection),
 }
 
-pub(crate) async fn examine(
-    context: &Context,
-    workshops: &Workshops,
-    settings: &Settings,
-    video: &Video,
-    cancel: &CancellationToken,
-) -> Result<Finding, Failure> {
-    let head = context
-        .objects
-        .head(&video.upload.key)
-        .await
-        .map_err(anyhow::Error::from)?;
-    if let Some(rejection) = head.and_then(|head| of_wrong_size(head.size, video.upload.size)) {
-        return Ok(Finding::Refused(rejection));
-    }
-    let workshop = workshops.open(TIME, cancel)?;
-    let file = workshop.fetch_source(&context.objects, video).await?;
-    let request = Request {
-        file: &file,
-        dir: workshop.path(),
-        max_duration: settings.max_duration,
-        limits: Limits::default(),
-        budget: workshop.budget(),
-        cancel,
-    };
-    match probe::probe(workshop.runner(), request).await {
-        Ok(source) => {
-            let options = Options {
-                segment_seconds: settings.segment_seconds,
-                threads: THREADS,
-            };
-            Ok(Finding::Playable(Box::new(plan::plan(&source, &options))))
+/// Looks at a clip's bytes.
+#[async_trait]
+pub trait Examiner: Send + Sync + 'static {
+    async fn examine(&self, video: &Video, cancel: &CancellationToken) -> Result<Finding, Failure>;
+}
+
+pub(crate) struct Sandbox {
+    pub(crate) context: Context,
+    pub(crate) workshops: Workshops,
+    pub(crate) settings: Settings,
+}
+
+#[async_trait]
+impl Examiner for Sandbox {
+    async fn examine(&self, video: &Video, cancel: &CancellationToken) -> Result<Finding, Failure> {
+        let objects = &self.context.objects;
+        let head = objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
+        if let Some(rejection) = head.and_then(|head| of_wrong_size(head.size, video.upload.size)) {
+            return Ok(Finding::Refused(rejection));
         }
-        Err(ProbeError::Rejected(rejection)) => Ok(Finding::Refused(rejection)),
-        Err(ProbeError::Failed(error)) => Err(error.into()),
+        let workshop = self.workshops.open(TIME, cancel)?;
+        let file = workshop.fetch_source(objects, video).await?;
+        let request = Request {
+            file: &file,
+            dir: workshop.path(),
+            max_duration: self.settings.max_duration,
+            limits: Limits::default(),
+            budget: workshop.budget(),
+            cancel,
+        };
+        match probe::probe(workshop.runner(), request).await {
+            Ok(source) => {
+                let options = Options {
+                    segment_seconds: self.settings.segment_seconds,
+                    threads: THREADS,
+                };
+                Ok(Finding::Playable(Box::new(plan::plan(&source, &options))))
+            }
+            Err(ProbeError::Rejected(rejection)) => Ok(Finding::Refused(rejection)),
+            Err(ProbeError::Failed(error)) => Err(error.into()),
+        }
     }
 }
 

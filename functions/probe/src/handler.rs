@@ -2,27 +2,24 @@
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Lease, StepItem};
+use toktik_catalog::ledger::{Lease, State, StepItem};
 use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::{Clip, ObjectCreated, Step};
 use toktik_events::{Function, Message, Payload};
 use toktik_media::plan::Plan;
-use toktik_media::settings::Settings;
 use toktik_objects::keys;
 use toktik_runtime::step::Turn;
-use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Failure, trace};
 
-use crate::examine::{Finding, examine};
+use crate::examine::{Examiner, Finding};
 
-pub(crate) struct Handler {
+pub struct Handler<E> {
     context: Context,
-    settings: Settings,
-    workshops: Workshops,
+    examiner: E,
 }
 
 #[async_trait]
-impl toktik_runtime::Handler for Handler {
+impl<E: Examiner> toktik_runtime::Handler for Handler<E> {
     async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure> {
         match &message.payload {
             Payload::ObjectCreated(object) => self.arrived(object, cancel).await,
@@ -35,14 +32,12 @@ impl toktik_runtime::Handler for Handler {
     }
 }
 
-impl Handler {
-    pub(crate) fn new(settings: Settings, context: &Context) -> anyhow::Result<Self> {
-        let workshops = Workshops::new(&settings)?;
-        Ok(Self {
+impl<E: Examiner> Handler<E> {
+    pub fn new(context: &Context, examiner: E) -> Self {
+        Self {
             context: context.clone(),
-            settings,
-            workshops,
-        })
+            examiner,
+        }
     }
 
     /// The store says that there is an object.
@@ -120,7 +115,7 @@ impl Handler {
             step: Function::Probe.to_string(),
             unit: String::new(),
         };
-        let work = |_: Lease, _| examine(&self.context, &self.workshops, &self.settings, video, cancel);
+        let work = |_: Lease, _| self.examiner.examine(video, cancel);
         match self.context.under_lease(&step, cancel, work).await? {
             Turn::Worked(lease, Finding::Playable(plan)) => self.accept(&lease, &plan).await,
             Turn::Worked(lease, Finding::Refused(rejection)) => {
@@ -132,12 +127,9 @@ impl Handler {
     }
 
     async fn accept(&self, lease: &Lease, plan: &Plan) -> Result<(), Failure> {
-        if !self
-            .context
-            .catalog
-            .accept(lease, plan, self.context.clock.now())
-            .await?
-        {
+        let now = self.context.clock.now();
+        // Refused also when the answer to a first try was lost: then there is a plan, and somebody has to say so.
+        if !self.context.catalog.accept(lease, plan, now).await? && !self.is_accepted(lease).await? {
             return Ok(());
         }
         tracing::info!(
@@ -150,6 +142,15 @@ impl Handler {
             generation: lease.generation,
         };
         self.announce(clip).await
+    }
+
+    async fn is_accepted(&self, lease: &Lease) -> Result<bool, Failure> {
+        let item = self
+            .context
+            .catalog
+            .step(lease.video_id, lease.generation, &lease.step, &lease.unit)
+            .await?;
+        Ok(item.is_some_and(|item| item.state == State::Done))
     }
 
     /// The work was done, but whether anybody heard of it is not known.

@@ -13,7 +13,11 @@ mod handler;
 
 use toktik_events::Function;
 use toktik_media::settings::Settings;
+use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Serverless, Service};
+
+pub use examine::{Examiner, Finding};
+pub use handler::Handler;
 
 pub struct Probe;
 
@@ -22,6 +26,11 @@ impl Serverless for Probe {
     type Settings = Settings;
 
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
-        Ok(Service::events(handler::Handler::new(settings, context)?))
+        let examiner = examine::Sandbox {
+            context: context.clone(),
+            workshops: Workshops::new(&settings)?,
+            settings,
+        };
+        Ok(Service::events(Handler::new(context, examiner)))
     }
 }

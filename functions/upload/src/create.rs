@@ -28,22 +28,24 @@ const REPEATED: &str = "repeated";
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewClip {
     /// One line.
-    #[schema(value_type = String, required = true, min_length = 1, max_length = 100)]
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 100,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$")]
     #[serde(default)]
     title: Field,
-    #[schema(value_type = String, max_length = 5000)]
+    #[schema(value_type = Option<String>, max_length = 5000)]
     #[serde(default)]
     description: Field,
     /// Up to 10, each up to 30 letters, digits, `-` or `_`.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Option<Vec<String>>)]
     #[serde(default)]
     tags: Field,
     /// `public`, `unlisted` or `private`.
-    #[schema(value_type = String, default = "public")]
+    #[schema(value_type = Option<String>, default = "public", pattern = "^(public|unlisted|private)$")]
     #[serde(default)]
     visibility: Field,
     /// As the person's file is called; kept for display only.
-    #[schema(value_type = String, required = true, min_length = 1, max_length = 255)]
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 255,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$")]
     #[serde(default)]
     filename: Field,
     /// Bytes; exactly so many have to be uploaded.
@@ -51,7 +53,8 @@ pub(crate) struct NewClip {
     #[serde(default)]
     size: Field,
     /// `video/*` or `application/octet-stream`; exactly this has to be sent with the bytes.
-    #[schema(value_type = String, required = true, example = "video/mp4")]
+    #[schema(value_type = String, required = true, max_length = 100, example = "video/mp4",
+        pattern = "^(video/[A-Za-z0-9!#$&^_.+-]+(; *[!-~]+)?|application/octet-stream)$")]
     #[serde(default)]
     content_type: Field,
 }
@@ -85,7 +88,7 @@ struct ContentType(String);
     path = "/api/v1/videos",
     tag = "upload",
     security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless for 24 h")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "Makes a repeat harmless for 24 h")),
     request_body = NewClip,
     responses(
         (status = 201, body = Created, description = "The clip waits for its bytes"),
@@ -266,6 +269,10 @@ impl Desk {
                 Ok(video)
             }
             Err(error) if error.is_condition() => {
+                // Refused also when the answer to a first try was lost: then the clip is there, and waits for these parts.
+                if let Some(video) = self.context.catalog.video(id).await.map_err(anyhow::Error::from)? {
+                    return Ok(video);
+                }
                 self.context.drop_upload(&video).await?;
                 Err(Problem::conflict(REPEATED, "The same request is being answered."))
             }

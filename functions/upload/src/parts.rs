@@ -20,6 +20,7 @@ const MAX_AT_ONCE: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedParts {
     /// Counted from 1; up to 100 at once.
+    #[schema(min_items = 1, max_items = 100)]
     part_numbers: Vec<u32>,
 }
 

@@ -12,8 +12,8 @@ use toktik_identity::{Login, UserId};
 use toktik_runtime::http::{Page, PageQuery, Parameters, Problem, ServiceAddress, Viewer};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::Desk;
 use crate::view::Clip;
+use crate::{Desk, cursor};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -211,26 +211,13 @@ fn tag(tag: Option<&str>) -> Result<Option<String>, Problem> {
     parsed.map_err(|error| Problem::invalid_field("tag", "invalid", error.to_string()))
 }
 
-/// Characters of `2026-11-20T22:19:46.764954Z`.
-const MOMENT: usize = 27;
-
-/// A cursor of the lists that are sorted by time: a moment and an id.
+/// A cursor of the lists that are sorted by time.
 pub(crate) fn position(cursor: &str) -> Result<String, Problem> {
-    let (moment, id) = cursor.split_once('_').unwrap_or_default();
-    let valid =
-        moment.len() == MOMENT && chrono::DateTime::parse_from_rfc3339(moment).is_ok() && id.parse::<VideoId>().is_ok();
-    if valid {
-        Ok(cursor.to_owned())
-    } else {
-        Err(bad_cursor())
-    }
+    cursor::position(cursor).ok_or_else(bad_cursor)
 }
 
 fn rank(cursor: Option<&str>) -> Result<usize, Problem> {
-    let rank = cursor
-        .map(|cursor| cursor.parse::<u16>().map_err(|_| bad_cursor()))
-        .transpose()?;
-    Ok(rank.unwrap_or(0).into())
+    cursor.map_or(Some(0), cursor::rank).ok_or_else(bad_cursor)
 }
 
 fn bad_cursor() -> Problem {

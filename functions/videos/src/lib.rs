@@ -7,6 +7,7 @@
 //!
 //! Never touches an object: deleting hides a clip, the janitor removes it.
 
+mod cursor;
 mod feed;
 mod likes;
 mod manage;

@@ -24,7 +24,8 @@ const ROUNDS: u32 = 8;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$")]
     #[serde(default)]
     title: Field,
     #[schema(value_type = Option<String>, max_length = 5000)]
@@ -34,7 +35,7 @@ pub(crate) struct Changes {
     #[serde(default)]
     tags: Field,
     /// `public`, `unlisted` or `private`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(public|unlisted|private)$")]
     #[serde(default)]
     visibility: Field,
 }

@@ -41,6 +41,8 @@
 mod attributes;
 mod boxes;
 mod fetch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod init;
 mod playlist;
 mod presentation;

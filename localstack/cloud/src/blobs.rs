@@ -1,9 +1,11 @@
 //! Immutable files of bytes under random names, so that no object key ever becomes a file name.
 //!
 //! A blob is written as a [`Draft`], which removes its file unless the transaction that refers to it commits. Blobs that
-//! are being read are pinned: the sweep leaves them until the reader has finished.
+//! are being read are pinned: the sweep leaves them until the reader has finished. Whoever backs the data directory up, in
+//! whatever process, keeps all of them by a lock on a file.
 
 use std::collections::HashMap;
+use std::fs::TryLockError;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,11 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufWriter, Take};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use uuid::Uuid;
 
+use crate::BLOBS_DIRECTORY;
+use crate::points::{WritePoint, WritePoints};
+
+/// In the data directory.
+const KEEP_LOCK: &str = "backup.lock";
 const WRITE_BUFFER: usize = 256 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,18 +52,47 @@ impl ToSql for BlobId {
 #[derive(Clone)]
 pub(crate) struct Blobs {
     root: Arc<Path>,
+    keep_lock: Arc<Path>,
+    points: WritePoints,
     pins: Arc<Pins>,
     lookups: Arc<RwLock<()>>,
 }
 
+/// Nothing is removed while this exists, in any process.
+pub(crate) struct AllKept {
+    _lock: std::fs::File,
+}
+
+/// Nobody keeps everything while this exists.
+pub(crate) struct Removal {
+    _lock: std::fs::File,
+}
+
+/// Waits for the removal that is under way, if any.
+pub(crate) fn keep_all(data_dir: &Path) -> io::Result<AllKept> {
+    let lock = std::fs::File::create(data_dir.join(KEEP_LOCK))?;
+    lock.lock_shared()?;
+    Ok(AllKept { _lock: lock })
+}
+
+/// Where a blob lies, seen from the data directory.
+pub(crate) fn relative_path(id: &BlobId) -> PathBuf {
+    [BLOBS_DIRECTORY, id.shard(), &id.0].iter().collect()
+}
+
 impl Blobs {
-    pub(crate) fn open(root: &Path) -> io::Result<Blobs> {
+    pub(crate) fn open(data_dir: &Path, points: WritePoints) -> io::Result<Blobs> {
+        let root = &data_dir.join(BLOBS_DIRECTORY);
         for shard in 0..=u8::MAX {
             std::fs::create_dir_all(root.join(format!("{shard:02x}")))?;
         }
         sync_directory(root)?;
+        // Here already: a sweep on a full disk could not make it.
+        std::fs::File::create(data_dir.join(KEEP_LOCK))?;
         Ok(Blobs {
-            root: root.into(),
+            root: root.as_path().into(),
+            keep_lock: data_dir.join(KEEP_LOCK).into(),
+            points,
             pins: Arc::default(),
             lookups: Arc::default(),
         })
@@ -72,8 +108,10 @@ impl Blobs {
         let mut file = File::create_new(&path).await?;
         file.set_max_buf_size(WRITE_BUFFER);
         let draft = Draft { id, path, kept: false };
+        self.points.pass(WritePoint::BlobCreated)?;
         Ok(Writer {
             draft,
+            points: self.points.clone(),
             file: BufWriter::with_capacity(WRITE_BUFFER, file),
         })
     }
@@ -109,8 +147,18 @@ impl Blobs {
         self.pins.counts().contains_key(id)
     }
 
+    /// The right to remove files, or none while somebody keeps all of them.
+    pub(crate) fn removal(&self) -> io::Result<Option<Removal>> {
+        let lock = std::fs::File::create(&self.keep_lock)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Removal { _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Removes the file; that it is gone already is fine.
-    pub(crate) fn remove(&self, id: &BlobId) -> io::Result<()> {
+    pub(crate) fn remove(&self, _: &Removal, id: &BlobId) -> io::Result<()> {
         match std::fs::remove_file(self.path(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -134,7 +182,7 @@ fn file_name(entry: &std::fs::DirEntry) -> String {
     entry.file_name().to_string_lossy().into_owned()
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     std::fs::File::open(path)?.sync_all()
 }
 
@@ -165,6 +213,7 @@ impl Drop for Draft {
 
 pub(crate) struct Writer {
     draft: Draft,
+    points: WritePoints,
     file: BufWriter<File>,
 }
 
@@ -176,11 +225,14 @@ impl Writer {
     /// The bytes and the file's name are on disk when this returns.
     pub(crate) async fn finish(mut self) -> io::Result<Draft> {
         self.file.flush().await?;
+        self.points.pass(WritePoint::BlobWritten)?;
         self.file.get_ref().sync_all().await?;
+        self.points.pass(WritePoint::BlobSynced)?;
         let shard = self.draft.path.parent().map(Path::to_owned).unwrap_or_default();
         tokio::task::spawn_blocking(move || sync_directory(&shard))
             .await
             .map_err(io::Error::other)??;
+        self.points.pass(WritePoint::BlobNamed)?;
         Ok(self.draft)
     }
 }

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::JSON_1_0;
+use crate::points::{WritePoint, WritePoints};
 
 /// As on AWS.
 const LARGEST_REQUEST: usize = 16 << 20;
@@ -51,13 +52,13 @@ struct Running {
 }
 
 impl DynamoDb {
-    pub(crate) fn open(path: &Path) -> anyhow::Result<DynamoDb> {
+    pub(crate) fn open(path: &Path, points: WritePoints) -> anyhow::Result<DynamoDb> {
         let path = path.to_str().context("the data directory's name is not UTF-8")?;
         let database = Database::new(path).with_context(|| format!("cannot open {path}"))?;
         let (line, calls) = mpsc::channel(LINE);
         let (stop, stopped) = oneshot::channel();
         let (runtime, served) = (tokio::runtime::Builder::new_current_thread().build()?, database.clone());
-        let serve = move || runtime.block_on(serve(served, calls, stopped));
+        let serve = move || runtime.block_on(serve(served, points, calls, stopped));
         let thread = std::thread::Builder::new().name("dynamodb".to_owned()).spawn(serve)?;
         Ok(DynamoDb {
             line,
@@ -111,7 +112,12 @@ impl DynamoDb {
     }
 }
 
-async fn serve(database: Database, mut calls: mpsc::Receiver<Call>, mut stopped: oneshot::Receiver<()>) {
+async fn serve(
+    database: Database,
+    points: WritePoints,
+    mut calls: mpsc::Receiver<Call>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     loop {
         let call = tokio::select! {
             biased;
@@ -126,8 +132,9 @@ async fn serve(database: Database, mut calls: mpsc::Receiver<Call>, mut stopped:
         else {
             return;
         };
+        let answered = watched_answer(&database, &points, &operation, &input);
         // A client that has gone away does not matter: the operation is done all the same.
-        let _ = answer.send(answer_to(&database, &operation, &input));
+        let _ = answer.send(answered.unwrap_or_else(|error| failed(&error)));
     }
 }
 
@@ -144,6 +151,22 @@ async fn handle(State(dynamodb): State<DynamoDb>, headers: HeaderMap, input: Byt
     });
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, JSON_1_0)], answer.body).into_response()
+}
+
+fn watched_answer(database: &Database, points: &WritePoints, operation: &str, input: &[u8]) -> std::io::Result<Answer> {
+    points.pass(WritePoint::ItemsAsked)?;
+    let answer = answer_to(database, operation, input);
+    points.pass(WritePoint::ItemsDone)?;
+    Ok(answer)
+}
+
+/// As when dynoxide cannot write.
+fn failed(error: &std::io::Error) -> Answer {
+    let error = DynoxideError::InternalServerError(error.to_string());
+    Answer {
+        status: error.status_code(),
+        body: error.to_json(),
+    }
 }
 
 fn answer_to(database: &Database, operation: &str, input: &[u8]) -> Answer {

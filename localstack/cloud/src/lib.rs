@@ -2,15 +2,18 @@
 //!
 //! It exists so that the functions need the AWS SDKs and nothing else, on one machine as on AWS. S3 and SQS share one
 //! SQLite file, so that an object and the message about it commit together; objects' bytes are immutable files beside it;
-//! DynamoDB is the crate `dynoxide-rs`. What was acknowledged survives `kill -9`.
+//! DynamoDB is the crate `dynoxide-rs`. What was acknowledged survives `kill -9`. [`backup`] copies a data directory, in use
+//! or at rest, as of one instant.
 //!
 //! Deliberately absent: users and permissions (one key opens everything), replication, more than one process on a data
 //! directory.
 
+pub mod backup;
 mod blobs;
 mod clock;
 mod connector;
 mod dynamodb;
+mod points;
 mod s3;
 mod sigv4;
 mod sqs;
@@ -35,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 pub use crate::clock::Clock;
+pub use crate::points::{WritePoint, WritePoints};
 pub use crate::webhook::Webhook;
 
 use crate::blobs::Blobs;
@@ -50,6 +54,11 @@ const JSON_1_0: &str = "application/x-amz-json-1.0";
 const S3_HOST: &str = "s3.toktik.internal";
 const SQS_HOST: &str = "sqs.toktik.internal";
 const DYNAMODB_HOST: &str = "dynamodb.toktik.internal";
+const STORE_FILE: &str = "cloud.sqlite";
+const ITEMS_FILE: &str = "dynamodb.sqlite";
+const BLOBS_DIRECTORY: &str = "blobs";
+/// A directory that is there for as long as a data directory is being restored.
+pub const RESTORING: &str = "restoring";
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// A large part on a busy disk takes its time; a long poll takes 20 seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(5);
@@ -97,8 +106,13 @@ impl Cloud {
 
     /// With a clock that the caller can move on.
     pub async fn open_at(options: Options, clock: Clock) -> anyhow::Result<Cloud> {
+        Cloud::open_watched(options, clock, WritePoints::default()).await
+    }
+
+    /// With a hook at every place where state is written.
+    pub async fn open_watched(options: Options, clock: Clock, points: WritePoints) -> anyhow::Result<Cloud> {
         let directory = options.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || Inner::open(options, clock)).await?;
+        let opened = tokio::task::spawn_blocking(move || Inner::open(options, clock, points)).await?;
         let inner = opened.with_context(|| format!("cannot open the data directory {}", directory.display()))?;
         let orphans = s3::sweep::orphans(&inner.store, &inner.blobs)
             .await
@@ -265,16 +279,19 @@ impl Cloud {
 }
 
 impl Inner {
-    fn open(options: Options, clock: Clock) -> anyhow::Result<Inner> {
+    fn open(options: Options, clock: Clock, points: WritePoints) -> anyhow::Result<Inner> {
         let directory = &options.data_dir;
         std::fs::create_dir_all(directory)?;
         let lock = lock(directory)?;
-        let store = Store::open(&directory.join("cloud.sqlite"), clock.clone())?;
-        let blobs = Blobs::open(&directory.join("blobs"))?;
+        if directory.join(RESTORING).exists() {
+            anyhow::bail!("restoring a backup into it did not come to its end; empty it and restore again");
+        }
+        let store = Store::open(&directory.join(STORE_FILE), clock.clone(), points.clone())?;
+        let blobs = Blobs::open(directory, points.clone())?;
         Ok(Inner {
             s3: S3::new(store.clone(), blobs.clone(), &options.region),
             sqs: Sqs::new(store.clone(), &options.region),
-            dynamodb: DynamoDb::open(&directory.join("dynamodb.sqlite"))?,
+            dynamodb: DynamoDb::open(&directory.join(ITEMS_FILE), points)?,
             postman: OnceLock::new(),
             options,
             clock,

@@ -5,6 +5,7 @@
 //! transaction commits (keeping a blob file, waking a long poll) is recorded on its [`Unit`] and done right after.
 
 use std::collections::HashMap;
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::blobs::Draft;
 use crate::clock::Clock;
+use crate::points::{WritePoint, WritePoints};
 
 const READERS: usize = 2;
 /// Negative: kibibytes instead of pages.
@@ -71,19 +73,35 @@ pub(crate) enum Error {
     Sqlite(#[from] rusqlite::Error),
     #[error("the store is closed")]
     Closed,
+    #[error("the log cannot be written: {0}")]
+    File(#[from] io::Error),
     #[error("the work on the store was cut off: {0}")]
     CutOff(#[from] tokio::task::JoinError),
 }
 
 impl Error {
     pub(crate) fn is_disk_full(&self) -> bool {
-        matches!(self, Error::Sqlite(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+        match self {
+            Error::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Error::File(error) => is_disk_full(error),
+            Error::Closed | Error::CutOff(_) => false,
+        }
     }
+
+    /// Whether the same may succeed a little later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Error::Closed) || self.is_disk_full()
+    }
+}
+
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[derive(Clone)]
 pub(crate) struct Store {
     clock: Clock,
+    points: WritePoints,
     writer: Arc<tokio::sync::Mutex<Option<Connection>>>,
     readers: Arc<Readers>,
     bells: Arc<Bells>,
@@ -91,11 +109,12 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(path: &Path, clock: Clock) -> Result<Store, rusqlite::Error> {
+    pub(crate) fn open(path: &Path, clock: Clock, points: WritePoints) -> Result<Store, rusqlite::Error> {
         let writer = connect(path, WRITER_CACHE)?;
         writer.execute_batch(SCHEMA)?;
         Ok(Store {
             clock,
+            points,
             writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
             readers: Arc::new(Readers::new(path)),
             bells: Arc::default(),
@@ -110,6 +129,10 @@ impl Store {
 
     pub(crate) fn now(&self) -> i64 {
         self.clock.now()
+    }
+
+    pub(crate) fn points(&self) -> &WritePoints {
+        &self.points
     }
 
     pub(crate) fn bells(&self) -> &Bells {
@@ -127,11 +150,12 @@ impl Store {
     {
         let mut writer = self.writer.clone().lock_owned().await;
         let (now, bells, webhook) = (self.now(), self.bells.clone(), self.has_webhook.load(Ordering::SeqCst));
+        let points = self.points.clone();
         let transaction = move || {
             let connection = writer.as_mut().ok_or(Error::Closed)?;
             let mut unit = Unit::begin(connection, now, webhook)?;
             let outcome = work(&mut unit)?;
-            unit.commit(&bells)?;
+            unit.commit(&points, &bells)?;
             Ok(outcome)
         };
         tokio::task::spawn_blocking(transaction).await.map_err(Error::from)?
@@ -259,7 +283,8 @@ impl<'c> Unit<'c> {
         self.bells.push(bell);
     }
 
-    fn commit(self, bells: &Bells) -> Result<(), Error> {
+    fn commit(self, points: &WritePoints, bells: &Bells) -> Result<(), Error> {
+        points.pass(WritePoint::Prepared)?;
         let committed = self.transaction.commit().map_err(Error::from);
         // A commit that fails for another reason than a full disk may still have reached it. Then the files have to stay:
         // the next start removes them if nothing refers to them.
@@ -267,6 +292,7 @@ impl<'c> Unit<'c> {
             self.drafts.into_iter().for_each(Draft::keep);
         }
         committed?;
+        points.pass(WritePoint::Committed)?;
         self.bells.into_iter().for_each(|bell| bells.ring(bell));
         Ok(())
     }

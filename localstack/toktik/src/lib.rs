@@ -2,12 +2,14 @@
 //! elsewhere. Nothing is implemented here a second time.
 
 pub mod api;
+pub mod backup;
 pub mod check;
 pub mod cloud;
 pub mod control;
 pub mod doctor;
 pub mod memory;
 pub mod provision;
+pub mod restore;
 pub mod run;
 pub mod secrets;
 pub mod up;

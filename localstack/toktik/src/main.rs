@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{check, cloud, control, doctor, memory, provision, run, up};
+use toktik::{backup, check, cloud, control, doctor, memory, provision, restore, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -41,6 +41,10 @@ enum Command {
     /// Reads the multivariant playlist and all that it leads to, as a player would. Exits with 2 if a MUST is broken, and
     /// with 1 if the playlist cannot be fetched.
     Check(check::Settings),
+    /// Copy the data directory as it is at one instant; `toktik up` may go on working in it
+    Backup(backup::Settings),
+    /// Make a data directory of a backup
+    Restore(restore::Settings),
     /// Sweep now: in the running `toktik up`, or where the environment says
     Janitor(control::Settings),
 }
@@ -57,6 +61,8 @@ fn main() -> ExitCode {
         Command::Provision(settings) => report(provision::main(&settings)),
         Command::Doctor(settings) => doctor::main(&settings),
         Command::Check(settings) => check::main(&settings),
+        Command::Backup(settings) => report(backup::main(&settings)),
+        Command::Restore(settings) => report(restore::main(&settings)),
         Command::Janitor(settings) => report(control::main(&settings)),
     }
 }

@@ -14,7 +14,7 @@ use crate::feed;
 use crate::table::{Error, Key, Query, Write};
 use crate::videos::{Status, Trouble, Video, done_unless_condition, meta, open_work, partition};
 
-/// How long a run may be silent before somebody else takes over.
+/// How long a run may be silent before somebody else takes over, unless [`Catalog::leasing_for`] says otherwise.
 pub const LEASE: Duration = Duration::seconds(30);
 /// So many runs that never came to an end, and the step is given up: it takes down whoever begins it.
 pub const MAX_ATTEMPTS: u32 = 5;
@@ -199,7 +199,7 @@ impl Catalog {
         let take = Write::update(lease.key())
             .set("state", &State::Running)?
             .set("attempts", &lease.attempt)?
-            .set("lease_until", &(now + LEASE).timestamp_millis())?
+            .set("lease_until", &(now + self.lease).timestamp_millis())?
             .set("progress", &0.0)?
             .if_equal("attempts", &item.attempts)?
             .if_equal("state", &item.state)?;
@@ -223,7 +223,7 @@ impl Catalog {
     /// Keeps the lease for another while. False when it is lost or the clip no longer wants the work.
     pub async fn renew(&self, lease: &Lease, progress: f64, now: DateTime<Utc>) -> Result<bool, Error> {
         let renew = Write::update(lease.key())
-            .set("lease_until", &(now + LEASE).timestamp_millis())?
+            .set("lease_until", &(now + self.lease).timestamp_millis())?
             .set("progress", &progress)?;
         let writes = vec![lease.clip_wants_it()?, lease.still_mine(renew)?];
         done_unless_condition(self.table.write(writes).await)

@@ -17,6 +17,7 @@ pub mod users;
 pub mod videos;
 
 use aws_sdk_dynamodb::Client;
+use chrono::Duration;
 use table::Table;
 
 pub use table::Error;
@@ -25,12 +26,20 @@ pub use table::Error;
 #[derive(Clone, Debug)]
 pub struct Catalog {
     pub(crate) table: Table,
+    pub(crate) lease: Duration,
 }
 
 impl Catalog {
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self {
             table: Table::new(client, table.into()),
+            lease: ledger::LEASE,
         }
+    }
+
+    /// With another term for the leases that are taken from here.
+    #[must_use]
+    pub fn leasing_for(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 }

@@ -10,6 +10,6 @@ mod sign;
 mod store;
 
 pub use credentials::{CredentialsEnd, Watched};
-pub use multipart::Part;
+pub use multipart::{OpenUpload, Part};
 pub use sign::{Answer, SignedRequest, Signer};
 pub use store::{Error, Head, Objects};

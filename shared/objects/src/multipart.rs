@@ -2,7 +2,8 @@
 
 use anyhow::Context;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload};
+use chrono::{DateTime, Utc};
 
 use crate::store::{Error, Objects, failed, is_missing};
 
@@ -13,6 +14,14 @@ pub struct Part {
     /// Bytes.
     pub size: u64,
     pub etag: String,
+}
+
+/// An upload that was neither completed nor aborted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenUpload {
+    pub key: String,
+    pub upload_id: String,
+    pub began: DateTime<Utc>,
 }
 
 impl Objects {
@@ -61,6 +70,14 @@ impl Objects {
         }
     }
 
+    /// Uploads in parts under this prefix that are still open, as many as the store lists at once.
+    pub async fn open_multiparts(&self, prefix: &str) -> Result<Vec<OpenUpload>, Error> {
+        let request = self.client.list_multipart_uploads().bucket(&self.bucket);
+        let listed = request.prefix(prefix).send().await;
+        let listed = listed.map_err(|error| failed(error, "listing multipart uploads"))?;
+        Ok(listed.uploads().iter().filter_map(open_upload).collect())
+    }
+
     /// Drops an upload and its parts; one that is gone already does not matter.
     pub async fn abort_multipart(&self, key: &str, upload_id: &str) -> Result<(), Error> {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key);
@@ -78,6 +95,15 @@ where
     SdkError<E, R>: ProvideErrorMetadata,
 {
     error.code() == Some("ConditionalRequestConflict")
+}
+
+fn open_upload(upload: &MultipartUpload) -> Option<OpenUpload> {
+    let began = upload.initiated()?;
+    Some(OpenUpload {
+        key: upload.key()?.to_owned(),
+        upload_id: upload.upload_id()?.to_owned(),
+        began: DateTime::from_timestamp(began.secs(), began.subsec_nanos())?,
+    })
 }
 
 fn part(part: &aws_sdk_s3::types::Part) -> Option<Part> {

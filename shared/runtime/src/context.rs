@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use aws_config::{BehaviorVersion, SdkConfig};
+use chrono::TimeDelta;
 use toktik_catalog::Catalog;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::videos::Video;
@@ -27,6 +28,8 @@ pub struct Context {
     /// Checks access tokens.
     pub verifier: Arc<Verifier>,
     pub addresses: Addresses,
+    /// How long a step or a delivery is somebody's without a sign of life.
+    pub lease: Duration,
     pub lease_check: Duration,
     /// The object store answers under the same address as the API.
     pub store_beside_api: bool,
@@ -64,6 +67,11 @@ impl Clients {
     }
 }
 
+/// Two may be lost before the third comes too late.
+pub(crate) fn sign_of_life(lease: Duration) -> Duration {
+    lease / 3
+}
+
 impl Context {
     pub fn new(common: &Common, clients: Clients, verifier: Arc<Verifier>) -> anyhow::Result<Self> {
         let Stores {
@@ -76,14 +84,17 @@ impl Context {
             Some(sink) => Publisher::to_sink(sink, clients.sqs, queue_prefix)?,
             None => Publisher::to_queues(clients.sqs, queue_prefix),
         };
+        let lease = common.terms.lease;
+        let term = TimeDelta::from_std(lease).context("TOKTIK_LEASE")?;
         Ok(Self {
-            catalog: Catalog::new(clients.dynamodb, table),
+            catalog: Catalog::new(clients.dynamodb, table).leasing_for(term),
             objects: Objects::new(clients.s3, bucket, clients.credentials_end),
             publisher,
             clock: Clock::system(),
             verifier,
             addresses: common.addresses.clone(),
-            lease_check,
+            lease,
+            lease_check: lease_check.min(sign_of_life(lease)),
             store_beside_api: false,
         })
     }

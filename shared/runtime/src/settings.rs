@@ -14,6 +14,8 @@ pub struct Common {
     #[command(flatten)]
     pub stores: Stores,
     #[command(flatten)]
+    pub terms: Terms,
+    #[command(flatten)]
     pub events: Events,
     #[command(flatten)]
     pub addresses: Addresses,
@@ -85,6 +87,15 @@ pub struct Stores {
     pub lease_check: Duration,
 }
 
+/// How soon the dead are missed.
+#[derive(Args, Clone, Debug)]
+pub struct Terms {
+    /// How long a step, or the delivery of an event, may be without a sign of life before somebody else takes it over,
+    /// seconds; the same for all functions, at least 3. A busy machine needs more than an idle one
+    #[arg(long, env = "TOKTIK_LEASE", default_value = "30", value_parser = term)]
+    pub lease: Duration,
+}
+
 #[derive(Args, Clone, Debug)]
 pub struct Events {
     /// Send events to this address, such as a Knative Broker, instead of to queues
@@ -144,8 +155,9 @@ fn keep(text: &str) -> Result<Keep, String> {
 
 #[derive(Args, Clone, Debug)]
 pub struct Log {
-    /// What to log, as `level` or `target=level,…`. The embedded store's protocol layer logs an error for each request
-    /// that it refuses, which anybody could fill a disk with
+    /// What to log, as `level` or `target=level,…`. Of crates that are not Toktik's nothing below `info` is logged, since
+    /// that would show secrets. The embedded store's protocol layer logs an error for each request that it refuses,
+    /// which anybody could fill a disk with
     #[arg(long, env = "TOKTIK_LOG", default_value = "info,s3s=off")]
     pub log: String,
     /// `text` for people, `json` for machines
@@ -167,6 +179,15 @@ pub fn signed_lifetime(text: &str) -> Result<Duration, String> {
         return Ok(lifetime);
     }
     Err("from 1 to 604800 seconds (seven days)".to_owned())
+}
+
+/// Queues count in whole seconds, and three signs of life have to fit in. They hold a message for 12 hours at most.
+fn term(text: &str) -> Result<Duration, String> {
+    let number: u64 = text.parse().map_err(|_| "not a whole number of seconds".to_owned())?;
+    if (3..=43_200).contains(&number) {
+        return Ok(Duration::from_secs(number));
+    }
+    Err("from 3 to 43200 seconds".to_owned())
 }
 
 /// A duration given as a number of seconds, fractions allowed.

@@ -10,16 +10,13 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Begin, Lease};
+use toktik_catalog::ledger::{Begin, Lease, State};
 use toktik_events::payload::{Clip, Step};
 use toktik_events::{Function, Message, Payload, Rejection};
 use toktik_objects::keys;
 
-use crate::context::Context;
+use crate::context::{Context, sign_of_life};
 use crate::function::Failure;
-
-/// When somebody else holds the lease: look again after this.
-const BUSY: Duration = Duration::from_secs(10);
 
 /// What became of a step.
 #[derive(Debug)]
@@ -125,7 +122,13 @@ impl Context {
                 let why = anyhow!("the step was begun again and again without coming to an end");
                 return Err(Failure::give_up("attempts_exhausted", why));
             }
-            Begin::Busy => return Err(Failure::retry_after(BUSY, anyhow!("somebody else holds the lease"))),
+            Begin::Busy => {
+                let look_again = sign_of_life(self.lease);
+                return Err(Failure::retry_after(
+                    look_again,
+                    anyhow!("somebody else holds the lease"),
+                ));
+            }
         };
         let gauge = Gauge::default();
         let outcome = tokio::select! {
@@ -171,6 +174,12 @@ impl Context {
         }
     }
 
+    async fn is_done(&self, step: &Step) -> Result<bool, Failure> {
+        let (id, generation) = (step.video_id, step.generation);
+        let item = self.catalog.step(id, generation, &step.step, &step.unit).await?;
+        Ok(item.is_some_and(|item| item.state == State::Done))
+    }
+
     /// Says that a step is done; also when it was done before, since the first word may have been lost.
     pub async fn step_completed(&self, from: Function, step: &Step) -> Result<(), Failure> {
         Ok(self.publish(from, Payload::StepCompleted(step.clone())).await?)
@@ -194,7 +203,8 @@ impl Context {
                 return Ok(self.refuse(function, &lease, &rejection).await?);
             }
             Turn::Worked(lease, Outcome::Made(result)) => {
-                if !self.catalog.finish(&lease, &result).await? {
+                // Refused also when the answer to a first try was lost: then the step is done, and somebody has to say so.
+                if !self.catalog.finish(&lease, &result).await? && !self.is_done(step).await? {
                     return Ok(());
                 }
             }

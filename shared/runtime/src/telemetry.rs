@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -20,7 +22,7 @@ static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 /// Logs to stderr, so that a command's stdout stays its own.
 pub fn log(settings: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).context("TOKTIK_LOG (--log) cannot be understood")?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
     let writer = std::io::stderr;
     let colours = std::io::stderr().is_terminal();
     match settings.log_format {
@@ -42,6 +44,13 @@ pub fn log(settings: &Log) -> anyhow::Result<()> {
             .try_init(),
     }
     .context("logging is set up already")
+}
+
+/// Whether a crate is to be heard: those of others show in detail all that passes through them, rows of the table and
+/// signed addresses included, whatever filter was asked for.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let detailed = *metadata.level() > Level::INFO;
+    !detailed || metadata.target().starts_with("toktik")
 }
 
 /// What has been measured so far, in Prometheus's text format.

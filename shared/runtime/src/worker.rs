@@ -12,13 +12,10 @@ use tokio_util::task::TaskTracker;
 use toktik_events::{Function, Message, Payload, TraceParent};
 use tracing::Instrument;
 
-use crate::context::Context;
+use crate::context::{Context, sign_of_life};
 use crate::function::{Failure, Handler};
 use crate::trace;
 
-/// Whatever the queue's own default is: a worker that dies is missed after this.
-const VISIBILITY: Duration = Duration::from_secs(30);
-const HEARTBEAT: Duration = Duration::from_secs(10);
 const LONG_POLL_SECONDS: i32 = 20;
 const BATCH: usize = 10;
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
@@ -111,7 +108,8 @@ impl Worker {
         let output = request
             .max_number_of_messages(i32::try_from(max).unwrap_or(1))
             .wait_time_seconds(wait_seconds)
-            .visibility_timeout(whole_seconds(VISIBILITY))
+            // Whatever the queue's own default is: a worker that dies is missed after this.
+            .visibility_timeout(whole_seconds(self.context.lease))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
             .await;
@@ -152,8 +150,8 @@ impl Worker {
     /// them apart.
     async fn heartbeat(&self, delivery: &Delivery) -> Infallible {
         loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            if let Err(error) = self.reappear_after(delivery, VISIBILITY).await {
+            tokio::time::sleep(sign_of_life(self.context.lease)).await;
+            if let Err(error) = self.reappear_after(delivery, self.context.lease).await {
                 tracing::warn!(function = %self.function, error = format!("{error:#}"), "a heartbeat failed");
             }
         }

@@ -4,15 +4,16 @@
 //! instead of the reason.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
+use http_body::{Frame, SizeHint};
 
 /// More than a part; whoever sends more than that after a refusal sees the connection end.
 const MOST: usize = 64 << 20;
@@ -20,10 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn refused(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let sent = Sent(Arc::new(Mutex::new(body.into_data_stream())));
-    let response = next
-        .run(Request::from_parts(parts, Body::from_stream(sent.clone())))
-        .await;
+    let sent = Sent(Arc::new(Mutex::new(body)));
+    let response = next.run(Request::from_parts(parts, Body::new(sent.clone()))).await;
     if response.status().is_client_error() {
         // Whether it came to its end changes nothing about the answer.
         let _ = tokio::time::timeout(PATIENCE, discard(sent)).await;
@@ -31,9 +30,10 @@ pub(super) async fn refused(request: Request, next: Next) -> Response {
     response
 }
 
-async fn discard(mut sent: Sent) {
+async fn discard(sent: Sent) {
+    let mut stream = Body::new(sent).into_data_stream();
     let mut left = MOST;
-    while let Some(Ok(bytes)) = sent.next().await {
+    while let Some(Ok(bytes)) = stream.next().await {
         let Some(rest) = left.checked_sub(bytes.len()) else {
             return;
         };
@@ -43,13 +43,28 @@ async fn discard(mut sent: Sent) {
 
 /// What the client sends, for whoever reads it next.
 #[derive(Clone)]
-struct Sent(Arc<Mutex<BodyDataStream>>);
+struct Sent(Arc<Mutex<Body>>);
 
-impl Stream for Sent {
-    type Item = Result<Bytes, axum::Error>;
+impl Sent {
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stream.poll_next_unpin(context)
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut *self.body()).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().is_end_stream()
+    }
+
+    /// That there is none at all, which no header says of a GET, is known from here alone. A signature wants to know.
+    fn size_hint(&self) -> SizeHint {
+        self.body().size_hint()
     }
 }

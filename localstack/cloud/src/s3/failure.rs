@@ -29,9 +29,7 @@ impl Failure {
     fn is_disk_full(&self) -> bool {
         match self {
             Failure::Store(error) => error.is_disk_full(),
-            Failure::File(error) => {
-                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            Failure::File(error) => store::is_disk_full(error),
             Failure::Refused(_) | Failure::Row(_) => false,
         }
     }

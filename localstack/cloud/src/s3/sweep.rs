@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::failure::Failure;
 use crate::blobs::{BlobId, Blobs};
+use crate::points::WritePoint;
 use crate::store::Store;
 
 const AT_ONCE: usize = 500;
@@ -13,7 +14,7 @@ const UNREFERENCED: &str = "SELECT blob FROM unlinked
     WHERE NOT EXISTS (SELECT 1 FROM piece WHERE piece.blob = unlinked.blob)
       AND NOT EXISTS (SELECT 1 FROM part WHERE part.blob = unlinked.blob)";
 
-/// Removes unlinked blobs except those being read; returns how many files are gone.
+/// Removes unlinked blobs except those being read, and none during a backup; returns how many files are gone.
 pub(crate) async fn unlinked_blobs(store: &Store, blobs: &Blobs) -> Result<usize, Failure> {
     let mut total = 0;
     loop {
@@ -26,19 +27,23 @@ pub(crate) async fn unlinked_blobs(store: &Store, blobs: &Blobs) -> Result<usize
 
 /// Few enough that writers do not wait long.
 async fn some_unlinked_blobs(store: &Store, blobs: &Blobs) -> Result<usize, Failure> {
+    let Some(removal) = blobs.removal()? else {
+        return Ok(0);
+    };
     let candidates = store.read(unreferenced).await?;
     if candidates.is_empty() {
         return Ok(0);
     }
     // Who looked an object up before it was unlinked has pinned its blobs after this.
     blobs.lookups_done().await;
-    let files = blobs.clone();
+    let (files, points) = (blobs.clone(), store.points().clone());
     store
         .write(move |unit| {
             let mut forget = unit.prepare_cached("DELETE FROM unlinked WHERE blob = ?1")?;
             let mut removed = 0;
             for blob in candidates.iter().filter(|blob| !files.is_pinned(blob)) {
-                files.remove(blob)?;
+                files.remove(&removal, blob)?;
+                points.pass(WritePoint::BlobRemoved)?;
                 forget.execute([blob])?;
                 removed += 1;
             }
@@ -57,7 +62,11 @@ fn unreferenced(connection: &Connection) -> Result<Vec<BlobId>, Failure> {
 
 /// Removes files that a crash has left between writing and linking. Only before any request is served.
 pub(crate) async fn orphans(store: &Store, blobs: &Blobs) -> Result<usize, Failure> {
-    let files = blobs.clone();
+    // To a backup that is under way they may be objects.
+    let Some(removal) = blobs.removal()? else {
+        return Ok(0);
+    };
+    let (files, points) = (blobs.clone(), store.points().clone());
     store
         .read(move |connection| {
             let sql = "SELECT 1 FROM piece WHERE blob = ?1 UNION ALL SELECT 1 FROM part WHERE blob = ?1";
@@ -66,7 +75,8 @@ pub(crate) async fn orphans(store: &Store, blobs: &Blobs) -> Result<usize, Failu
             for blob in files.all() {
                 let blob = blob?;
                 if !known.exists([&blob])? {
-                    files.remove(&blob)?;
+                    files.remove(&removal, &blob)?;
+                    points.pass(WritePoint::OrphanRemoved)?;
                     removed += 1;
                 }
             }

@@ -61,6 +61,7 @@ impl Error {
             Error::InvalidParameterValue(_) => "InvalidParameterValueException",
             Error::UnsupportedOperation(_) => "UnsupportedOperation",
             Error::Unreadable(_) => "SerializationException",
+            Error::Store(error) if error.may_pass() => "ServiceUnavailable",
             Error::Row(_) | Error::Store(_) => "InternalError",
         }
     }
@@ -83,8 +84,8 @@ impl Error {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Error::Store(store::Error::Closed) => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Store(error) if error.is_disk_full() => StatusCode::INSUFFICIENT_STORAGE,
+            // Which the SDKs try again, unlike 507.
+            Error::Store(error) if error.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
             Error::Row(_) | Error::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }

@@ -375,13 +375,13 @@ fn change_one(unit: &mut Unit<'_>, queue: &Queue, visibility: &Visibility) -> Re
     Ok(Empty {})
 }
 
-/// Removes what its queue has kept long enough; returns how many messages are gone.
 /// Ends the visibility timeout of every message that was received: whoever received it is known to be gone.
 pub(crate) async fn release_in_flight(sqs: &Sqs) -> Result<usize, Error> {
     let sql = "UPDATE message SET visible = ?1 WHERE visible > ?1 AND receives > 0";
     sqs.store.write(|unit| Ok(unit.execute(sql, [unit.now])?)).await
 }
 
+/// Removes what its queue has kept long enough; returns how many messages are gone.
 pub(crate) async fn sweep(sqs: &Sqs) -> Result<usize, Error> {
     let now = sqs.store.now();
     let expired = sqs.store.read(move |connection| {

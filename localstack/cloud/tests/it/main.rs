@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod browser;
+mod crash;
 mod durability;
 mod dynamodb;
+mod full;
 mod listing;
 mod multipart;
 mod notifications;
 mod objects;
 mod presigned;
 mod queues;
+mod script;
 mod secured;
 mod support;
+mod table;

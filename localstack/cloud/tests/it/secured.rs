@@ -45,6 +45,13 @@ async fn who_has_the_key_reaches_all_three_on_one_port() {
         .await
         .unwrap();
     assert_eq!(world.get("k").await, b"x");
+    // Without a body, and without a header that says so.
+    let read = s3(&config).get_object().bucket(BUCKET).key("k").send().await.unwrap();
+    assert_eq!(read.body.collect().await.unwrap().to_vec(), b"x");
+    let head = s3(&config).head_object().bucket(BUCKET).key("k").send().await.unwrap();
+    assert_eq!(head.content_length(), Some(1));
+    let listed = s3(&config).list_objects_v2().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(listed.contents().len(), 1);
 
     let sqs = aws_sdk_sqs::Client::new(&config);
     let queue = sqs

@@ -1,14 +1,15 @@
 //! A cloud of its own for each test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use toktik_cloud::{Clock, Cloud, Options};
+use toktik_cloud::{Clock, Cloud, Options, WritePoints};
 
 pub(crate) const BUCKET: &str = "clips";
 
@@ -18,53 +19,82 @@ pub(crate) struct World {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
-    directory: TempDir,
+    path: PathBuf,
+    /// None if somebody else removes it.
+    directory: Option<TempDir>,
 }
 
 impl World {
     /// With one bucket.
     pub(crate) async fn new() -> World {
         let directory = tempfile::tempdir().unwrap();
-        let world = World::over(directory).await;
+        let world = World::over(directory, WritePoints::default()).await;
         world.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
         world
     }
 
-    async fn over(directory: TempDir) -> World {
+    pub(crate) async fn over(directory: TempDir, points: WritePoints) -> World {
+        let world = World::at(directory.path(), points).await;
+        World {
+            directory: Some(directory),
+            ..world
+        }
+    }
+
+    pub(crate) async fn at(path: &Path, points: WritePoints) -> World {
         let clock = Clock::default();
-        let cloud = Cloud::open_at(options(directory.path()), clock.clone()).await.unwrap();
+        let cloud = Cloud::open_watched(options(path), clock.clone(), points).await.unwrap();
         World {
             s3: cloud.s3_client(),
             sqs: cloud.sqs_client(),
             dynamodb: cloud.dynamodb_client(),
             cloud,
             clock,
-            directory,
+            path: path.to_owned(),
+            directory: None,
+        }
+    }
+
+    /// Whose clients say at once what they were told.
+    pub(crate) fn without_retries(self) -> World {
+        let config = self.cloud.sdk_config().into_builder();
+        let config = config.retry_config(RetryConfig::disabled()).build();
+        let sqs = aws_sdk_sqs::config::Builder::from(&config).endpoint_url("http://sqs.test");
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config).endpoint_url("http://dynamodb.test");
+        let s3 = aws_sdk_s3::config::Builder::from(&config).endpoint_url("http://s3.test");
+        World {
+            s3: aws_sdk_s3::Client::from_conf(s3.force_path_style(true).build()),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            ..self
         }
     }
 
     pub(crate) async fn reopened(self) -> World {
         self.cloud.close().await;
-        World::over(self.directory).await
+        World::over(self.directory.unwrap(), WritePoints::default()).await
     }
 
     /// As if the process had been killed: nothing is closed, another cloud finds the directory as it is.
     pub(crate) async fn copied_while_running(&self) -> World {
         let directory = tempfile::tempdir().unwrap();
-        copy(self.directory.path(), directory.path());
-        World::over(directory).await
+        copy(&self.path, directory.path());
+        World::over(directory, WritePoints::default()).await
     }
 
     pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 
     /// How many blob files there are.
     pub(crate) fn blobs(&self) -> usize {
+        self.blob_files().len()
+    }
+
+    pub(crate) fn blob_files(&self) -> Vec<PathBuf> {
         let shards = std::fs::read_dir(self.directory().join("blobs")).unwrap();
-        shards
-            .map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count())
-            .sum()
+        let files = shards.flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().path()).collect()
     }
 
     pub(crate) async fn put(&self, key: &str, body: impl Into<ByteStream>) -> String {

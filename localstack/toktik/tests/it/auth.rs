@@ -416,6 +416,73 @@ async fn one_address_cannot_try_all_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_account_has_one_budget_whatever_name_it_is_tried_by() {
+    let house = House::open().await;
+    house.register("ada").await;
+    house.register("bob").await;
+    let session = house.sign_in("ada").await;
+    for name in ["ada", "ada@example.com"].iter().cycle().take(10) {
+        refusal(house.login(name, "wrong password"), StatusCode::UNAUTHORIZED).await;
+    }
+    let edit = json!({ "username": "countess", "email": "c@example.com" });
+    let edited = house.me(Method::PATCH, &session).json(&edit).send().await.unwrap();
+    expect(edited, StatusCode::OK).await;
+    for name in ["countess", "Countess", "c@example.com", "C@Example.com"] {
+        let code = refusal(house.login(name, PASSWORD), StatusCode::TOO_MANY_REQUESTS).await;
+        assert_eq!(code, "too_many_requests", "{name}");
+    }
+    house.sign_in("bob@example.com").await;
+    house.advance(TimeDelta::minutes(15));
+    house.sign_in("countess").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_register_without_end() {
+    let house = House::with(&["--trust-proxy", "--registrations-per-hour", "3"]).await;
+    let register = |body: &Value, address: &str| house.post("register", body).header("x-forwarded-for", address);
+    let (home, away) = ("198.51.100.1", "198.51.100.2");
+    let keyed = || register(&account("ada"), home).header("Idempotency-Key", "k1");
+    for _ in 0..5 {
+        expect(keyed().send().await.unwrap(), StatusCode::CREATED).await;
+        let wrong = register(&json!({ "username": "x" }), home);
+        assert_eq!(refusal(wrong, StatusCode::UNPROCESSABLE_ENTITY).await, "invalid");
+    }
+    let taken = register(&account("ada"), home);
+    assert_eq!(refusal(taken, StatusCode::CONFLICT).await, "username_taken");
+    let mut guess = account("ada");
+    guess["password"] = json!("a guessed password");
+    let guess = register(&guess, home).header("Idempotency-Key", "k1");
+    assert_eq!(
+        refusal(guess, StatusCode::UNPROCESSABLE_ENTITY).await,
+        "idempotency_key_reused"
+    );
+    for body in [account("ada"), account("bob")] {
+        let response = register(&body, home).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()["retry-after"], "3600");
+    }
+    expect(
+        register(&account("bob"), away).send().await.unwrap(),
+        StatusCode::CREATED,
+    )
+    .await;
+    house.advance(TimeDelta::hours(1));
+    expect(
+        register(&account("cyd"), home).send().await.unwrap(),
+        StatusCode::CREATED,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_need_not_be_limited() {
+    let house = House::with(&["--registrations-per-hour", "0"]).await;
+    for name in ["ada", "bob"] {
+        house.register(name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_is_served_or_told_to_come_back() {
     let house = House::with(&["--password-workers", "1"]).await;
     for number in 0..5 {

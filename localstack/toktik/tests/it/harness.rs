@@ -70,7 +70,7 @@ impl House {
         Self::over(tempfile::tempdir().unwrap(), arguments, Arc::default()).await
     }
 
-    async fn over(directory: TempDir, arguments: Vec<String>, ahead: Arc<Mutex<TimeDelta>>) -> Self {
+    pub(crate) async fn over(directory: TempDir, arguments: Vec<String>, ahead: Arc<Mutex<TimeDelta>>) -> Self {
         let (data, scratch) = (directory.path().join("data"), directory.path().join("scratch"));
         std::fs::create_dir_all(&scratch).unwrap();
         let launcher = program();

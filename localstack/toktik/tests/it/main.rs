@@ -4,14 +4,17 @@
 mod access;
 mod api;
 mod auth;
+mod backup;
 mod broker;
 mod browser;
 mod clips;
+mod contract;
 mod doctor;
 mod ends;
 mod feed;
 mod harness;
 mod hls;
+mod logs;
 mod media;
 mod multipart;
 mod pipeline;

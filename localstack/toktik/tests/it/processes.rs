@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use toktik_events::Function;
 
@@ -20,12 +21,12 @@ use crate::harness::{Answer, PASSWORD, client, program, send, signed};
 
 const SOON: Duration = Duration::from_secs(2);
 /// Building and playing clips on a machine that others use too.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 const MEGABYTE: u64 = 1 << 20;
 const IDLE: u64 = 80 * MEGABYTE;
 
 /// Looks until there is an answer.
-async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look().await {
@@ -37,15 +38,17 @@ async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Op
 }
 
 /// A program of ours that runs until the test is over.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     /// What its first line on stderr that has an address says.
-    base: String,
+    pub(crate) base: String,
+    /// Reads what it says on stderr, to the end.
+    said: JoinHandle<String>,
 }
 
 impl Running {
     /// `words` come before the address in the line that says where it serves.
-    async fn start(command: &mut Command, words: &str) -> Self {
+    pub(crate) async fn start(command: &mut Command, words: &str) -> Self {
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
@@ -53,16 +56,21 @@ impl Running {
             let Some(line) = lines.next_line().await.unwrap() else {
                 panic!("it ended: {said}");
             };
+            said.extend([&line, "\n"]);
             if let Some((_, rest)) = line.split_once(words) {
                 let rest = rest.trim_start_matches("http://");
                 let address = rest.split([' ', ')']).next().unwrap();
                 break format!("http://{address}");
             }
-            said += &(line + "\n");
         };
-        // Nobody reads on, and a full pipe would hold it up.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, base }
+        // A full pipe would hold it up.
+        let said = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                said.extend([&line, "\n"]);
+            }
+            said
+        });
+        Self { child, base, said }
     }
 
     async fn up(data: &Path) -> Self {
@@ -80,19 +88,20 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
-    /// Asks it to end, and asserts that it does so at once and without complaint.
-    async fn stop(mut self) {
+    /// Asks it to end, asserts that it does so at once and without complaint, and returns all that it has logged.
+    pub(crate) async fn stop(mut self) -> String {
         self.signal("-TERM");
         let ended = tokio::time::timeout(SOON, self.child.wait()).await;
         let status = ended.expect("it does not end").unwrap();
         assert_eq!(status.code(), Some(0), "{status}");
+        self.said.await.unwrap()
     }
 
     async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
-    async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+    pub(crate) async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
         let mut request = client().request(method, format!("{}{path}", self.base));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -167,7 +176,7 @@ fn toktik(arguments: &[&str]) -> Command {
     command
 }
 
-fn up(data: &Path) -> Command {
+pub(crate) fn up(data: &Path) -> Command {
     toktik(&["up", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()])
 }
 
@@ -512,6 +521,55 @@ async fn functions_run_alone_against_the_cloud() {
 
     probe.stop().await;
     upload.stop().await;
+    cloud.stop().await;
+}
+
+/// Functions that answer requests take no events, those that work off a queue serve nothing else, and those that take
+/// events over HTTP do so with their token only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_alone_takes_events_only_where_it_is_meant_to() {
+    let dir = directory();
+    let (cloud, environment) = cloud(&dir.path().join("data")).await;
+    toktik::provision::provision(&clients(&cloud.base), &stores())
+        .await
+        .unwrap();
+    let event = json!({"specversion": "1.0", "id": "x", "source": "/x", "type": "toktik.unknown.v1", "data": {}});
+    for function in Function::ALL {
+        for host in ["http", "queue"] {
+            let mut command = toktik(&["run", function.name(), "--host", host]);
+            command
+                .envs(environment.clone())
+                .env("TOKTIK_LISTEN", "127.0.0.1:0")
+                .env("TOKTIK_LINK_SECRET", "0123456789abcdef0123456789abcdef")
+                .env("TOKTIK_EVENTS_TOKEN", "the token of this test");
+            let at = if host == "queue" && function.takes_events() {
+                "metrics="
+            } else {
+                "address="
+            };
+            let running = Running::start(&mut command, at).await;
+            let told = |token: Option<&'static str>| running.call(Method::POST, "/", token, Some(event.clone()));
+            if host == "http" && function.takes_events() {
+                told(None).await.problem(401, "unauthorized");
+                told(Some("the token of this tess")).await.problem(401, "unauthorized");
+                let taken = told(Some("the token of this test")).await.status;
+                assert!([204, 400].contains(&taken.as_u16()), "{function}: {taken}");
+            } else {
+                for token in [None, Some("the token of this test")] {
+                    assert_eq!(
+                        told(token).await.status,
+                        StatusCode::NOT_FOUND,
+                        "{function} over {host}"
+                    );
+                }
+            }
+            for path in ["/events", "/api/v1/events", "/healthz"] {
+                let status = running.call(Method::POST, path, None, Some(event.clone())).await.status;
+                assert!([404, 405].contains(&status.as_u16()), "{function} {path}: {status}");
+            }
+            running.stop().await;
+        }
+    }
     cloud.stop().await;
 }
 

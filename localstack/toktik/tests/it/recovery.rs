@@ -197,6 +197,21 @@ async fn parts_of_an_upload_that_expired_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_for_a_clip_that_was_never_written_down_are_gone() {
+    let house = in_parts().await;
+    let user = house.user("ada").await;
+    half_sent(&house, &user).await;
+    // As if upload had died between the store's answer and the table's.
+    let key = toktik_objects::keys::upload(toktik_events::VideoId::random());
+    house.context.objects.create_multipart(&key, "video/mp4").await.unwrap();
+    house.sweep().await;
+    assert_eq!(open_uploads(&house).await, 2, "the clip may be written down any moment");
+    house.advance(STUCK);
+    house.sweep().await;
+    assert_eq!(open_uploads(&house).await, 1, "somebody sends the other one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn steps_whose_events_were_lost_are_asked_for_again() {
     let house = House::open().await;
     let user = house.user("ada").await;

@@ -1,0 +1,520 @@
+//! All that can happen, tried out: breadth first, every state once.
+//!
+//! Two workers take messages in any order; the owner and the janitor come in between. What is bounded is misfortune: a
+//! worker that dies, an acknowledgement that is lost, a message that comes twice, time that runs out under somebody who
+//! works, work that fails, a clip that is deleted or tried again, a janitor who looks at a bad moment. Everything else
+//! happens in every order, request by request.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use serde_json::Value;
+use toktik_events::Function;
+
+use crate::actors::{Actor, Cut, Verdict};
+use crate::rules::{self, Facts};
+use crate::runs::{Edge, Runs, Waits};
+use crate::store::{Arena, Ask, Store};
+use crate::wire::{Answer, Luck};
+
+const WORKERS: usize = 2;
+/// Long enough that no URL and no lease is left.
+const LAST_SWEEP: u16 = 50;
+/// By then every run has ended, or none will.
+const DOOMSDAY: u16 = 12;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    store: u32,
+    /// Who is at work, and the message that began it.
+    slots: Vec<(u32, Option<u32>)>,
+    /// Messages by the worker they will begin, and whether they wait for another try.
+    letters: Vec<(u32, bool)>,
+    time: u16,
+    /// Misfortunes that may still happen.
+    left: u8,
+    is_end: bool,
+}
+
+/// What happened, told only when it has to be.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Beginning,
+    /// The stores answered the last question of this run; what followed at once has no state of its own.
+    Answered(u32),
+    Begun(u32),
+    Beat(u32),
+    Dead(u32),
+    Unheard(u32),
+    TimeRanOut,
+    Rest,
+}
+
+pub(crate) struct World {
+    cut: Cut,
+    runs: Runs,
+    stores: Arena<Store>,
+    facts: HashMap<u32, Rc<Facts>>,
+    served: HashMap<(u32, u32, bool), (u32, u32)>,
+    states: Arena<State>,
+    /// How each state came about, and from which.
+    came: Vec<(u32, How)>,
+    edges: Vec<(u32, u32)>,
+    pub(crate) ends: HashMap<String, usize>,
+}
+
+/// What was explored.
+#[derive(Debug)]
+pub(crate) struct Explored {
+    pub(crate) states: usize,
+    pub(crate) transitions: usize,
+    pub(crate) stories: usize,
+    pub(crate) stores: usize,
+    pub(crate) ends: HashMap<String, usize>,
+}
+
+impl World {
+    /// Every state that a clip of this cut can come to with so many misfortunes.
+    pub(crate) fn explore(cut: Cut, misfortunes: u8) -> Explored {
+        let mut world = Self {
+            cut,
+            runs: Runs::new(cut),
+            stores: Arena::default(),
+            facts: HashMap::new(),
+            served: HashMap::new(),
+            states: Arena::default(),
+            came: Vec::new(),
+            edges: Vec::new(),
+            ends: HashMap::new(),
+        };
+        let first = world.first(misfortunes);
+        world.reach(None, first, How::Beginning);
+        let mut next = 0;
+        while next < world.states.len() {
+            if next % 50_000 == 0 {
+                let mut by: HashMap<String, usize> = HashMap::new();
+                for node in &world.runs.nodes {
+                    let name = match &*world.runs.actors.get(node.actor) { Actor::Worker(f, _) => f.to_string(), other => format!("{other:?}") };
+                    *by.entry(format!("{name} {}", node.beats)).or_default() += 1;
+                }
+                eprintln!("{by:?} replays {:?} follow {:?}", world.runs.replays, world.runs.spent); eprintln!("{next} {} {} {}", world.states.len(), world.runs.nodes.len(), world.stores.len()); }
+            let from = u32::try_from(next).unwrap();
+            world.expand(from);
+            next += 1;
+        }
+        world.everything_ends();
+        Explored {
+            states: world.states.len(),
+            transitions: world.edges.len(),
+            stories: world.runs.nodes.len(),
+            stores: world.stores.len(),
+            ends: world.ends,
+        }
+    }
+
+    fn first(&mut self, misfortunes: u8) -> State {
+        let store = self.stores.number(Store::default());
+        let mut state = State {
+            store,
+            slots: Vec::new(),
+            letters: Vec::new(),
+            time: 0,
+            left: misfortunes,
+            is_end: false,
+        };
+        self.perform(0, &mut state, Actor::Uploads);
+        state
+    }
+
+    /// Somebody acts from beginning to end, with nobody in between.
+    fn perform(&mut self, from: u32, state: &mut State, actor: Actor) {
+        let actor = self.runs.actors.number(actor);
+        let mut node = self.runs.begin(actor, state.time);
+        while let Waits::Store(ask) = self.runs.nodes[node as usize].waits {
+            let answer = self.serve(from, state, node, ask);
+            node = self.runs.follow(node, Edge::Told(answer, state.time));
+        }
+        assert_eq!(self.runs.nodes[node as usize].waits, Waits::Over(Verdict::Acknowledged));
+    }
+
+    fn reach(&mut self, from: Option<u32>, mut state: State, how: How) {
+        state.slots.sort_unstable();
+        state.letters.sort_unstable();
+        state.letters.dedup_by_key(|letter| letter.0);
+        let before = self.states.len();
+        let number = self.states.number(state);
+        if number as usize == before {
+            self.came.push((from.unwrap_or(number), how));
+        }
+        if let Some(from) = from {
+            self.edges.push((from, number));
+        }
+    }
+
+    fn facts(&mut self, from: u32, store: u32) -> Rc<Facts> {
+        if let Some(facts) = self.facts.get(&store) {
+            return Rc::clone(facts);
+        }
+        let facts = Rc::new(Facts::of(&self.stores.get(store)));
+        self.demand(from, rules::always(&facts));
+        self.facts.insert(store, Rc::clone(&facts));
+        facts
+    }
+
+    /// The stores answer a question, and the rules are looked at.
+    fn serve(&mut self, from: u32, state: &mut State, node: u32, ask: u32) -> u32 {
+        let actor = self.runs.actors.get(self.runs.nodes[node as usize].actor);
+        let is_worker = matches!(*actor, Actor::Worker(..));
+        if let Ask::Send(queue, body) = &*self.runs.asks.get(ask) {
+            let letter = self.runs.actors.number(addressed(queue, body));
+            if !self.is_idle(queue) {
+                state.letters.push((letter, false));
+            }
+        }
+        let asked = (state.store, ask, is_worker);
+        if let Some((answer, store)) = self.served.get(&asked) {
+            state.store = *store;
+            return *answer;
+        }
+        let mut store = (*self.stores.get(state.store)).clone();
+        let reply = store.serve(&self.runs.asks.get(ask));
+        let (answer, after) = (self.runs.answers.number(Answer::Store(reply)), self.stores.number(store));
+        if after != state.store {
+            let (was, is) = (self.facts(from, state.store), self.facts(from, after));
+            self.demand(from, rules::over(&actor, &was, &is));
+        }
+        self.served.insert(asked, (answer, after));
+        state.store = after;
+        answer
+    }
+
+    /// Nothing is asked of audio where there is no sound.
+    fn is_idle(&self, queue: &str) -> bool {
+        queue == "toktik-audio" && !self.cut.sound
+    }
+
+    fn expand(&mut self, from: u32) {
+        let state = (*self.states.get(from)).clone();
+        if state.is_end {
+            return;
+        }
+        for slot in 0..state.slots.len() {
+            self.step(from, &state, slot);
+        }
+        self.deliver(from, &state);
+        if state.slots.is_empty() && state.letters.iter().all(|(_, waits)| *waits) {
+            self.rest(from, &state);
+        }
+        if state.left > 0 {
+            let poorer = State {
+                left: state.left - 1,
+                ..state
+            };
+            self.suffer(from, &poorer);
+        }
+    }
+
+    fn step(&mut self, from: u32, state: &State, slot: usize) {
+        let node = state.slots[slot].0;
+        let Waits::Store(ask) = self.runs.nodes[node as usize].waits else {
+            panic!("only who asks the stores has to wait")
+        };
+        let mut after = state.clone();
+        let answer = self.serve(from, &mut after, node, ask);
+        self.told(from, after, slot, answer, How::Answered(node));
+        self.beat(from, state, slot);
+    }
+
+    fn told(&mut self, from: u32, state: State, slot: usize, answer: u32, how: How) {
+        let next = self.runs.follow(state.slots[slot].0, Edge::Told(answer, state.time));
+        self.go(from, state, slot, next, how);
+    }
+
+    /// Goes on to where others may come first.
+    fn go(&mut self, from: u32, mut state: State, slot: usize, node: u32, how: How) {
+        state.slots[slot].0 = node;
+        match self.runs.nodes[node as usize].waits {
+            Waits::Over(verdict) => self.leave(from, state, slot, verdict, how),
+            Waits::Work => self.work(from, &state, slot, how),
+            Waits::Store(ask) if self.is_nobodys_business(&state, node, ask) => {
+                if matches!(*self.runs.asks.get(ask), Ask::Send(..)) {
+                    self.die(from, &state, slot);
+                }
+                let answer = self.serve(from, &mut state, node, ask);
+                self.told(from, state, slot, answer, how);
+            }
+            Waits::Store(_) => self.reach(Some(from), state, how),
+        }
+    }
+
+    /// Work comes out as it does, whatever others do meanwhile; they come in before its result is written.
+    fn work(&mut self, from: u32, state: &State, slot: usize, how: How) {
+        let made = self.runs.answers.number(Answer::Work(Luck::Made));
+        self.told(from, state.clone(), slot, made, how);
+        if state.left == 0 {
+            return;
+        }
+        for luck in [Luck::Refused, Luck::Hopeless, Luck::Later] {
+            let answer = self.runs.answers.number(Answer::Work(luck));
+            let poorer = State {
+                left: state.left - 1,
+                ..state.clone()
+            };
+            self.told(from, poorer, slot, answer, how);
+        }
+    }
+
+    /// Whether it makes no difference to anybody else when this is answered: the first look of a run, which may as well
+    /// begin later; a message that is not yet waiting; a plan, which never changes; the
+    /// feed's list of days; the original, once somebody removes it.
+    fn is_nobodys_business(&self, state: &State, node: u32, ask: u32) -> bool {
+        match &*self.runs.asks.get(ask) {
+            ask if self.runs.nodes[node as usize].is_root() => !ask.writes(),
+            Ask::Send(queue, body) => {
+                let letter = self.runs.actors.find(&addressed(queue, body));
+                !state.letters.iter().any(|(other, _)| Some(*other) == letter)
+            }
+            Ask::Table(operation, input) if operation == "GetItem" => input.contains("\"PLAN#") && state.is_planned(self),
+            Ask::Table(operation, input) => operation == "PutItem" && input.contains("\"FEED\""),
+            Ask::List(prefix) => prefix.starts_with("uploads/"),
+            Ask::Remove(keys) => keys.iter().all(|key| key.starts_with("uploads/")),
+            _ => false,
+        }
+    }
+
+    fn leave(&mut self, from: u32, mut state: State, slot: usize, verdict: Verdict, how: How) {
+        let (node, letter) = state.slots.remove(slot);
+        if let Some(letter) = letter {
+            self.lost(from, &state, (node, letter));
+            if verdict == Verdict::Again {
+                state.letters.push((letter, true));
+            }
+        }
+        self.reach(Some(from), state, how);
+    }
+
+    /// The acknowledgement does not arrive.
+    fn lost(&mut self, from: u32, state: &State, (node, letter): (u32, u32)) {
+        if state.left > 0 && self.runs.nodes[node as usize].wrote {
+            let mut unheard = State {
+                left: state.left - 1,
+                ..state.clone()
+            };
+            unheard.letters.push((letter, false));
+            self.reach(Some(from), unheard, How::Unheard(node));
+        }
+    }
+
+    /// A renewal that would find nothing changed is not worth a look.
+    fn beat(&mut self, from: u32, state: &State, slot: usize) {
+        let (node, _) = state.slots[slot];
+        let run = &self.runs.nodes[node as usize];
+        let Waits::Store(ask) = run.waits else { return };
+        // What a run asks of the bucket it asks under its lease.
+        let works = matches!(*self.runs.asks.get(ask), Ask::Put(_) | Ask::Head(_));
+        let (began, may) = (run.began, works && !run.beats);
+        let facts = self.facts(from, state.store);
+        let unchanged = began == state.time && facts.generation == 1 && !facts.status.unwrap().is_final();
+        if !may || unchanged {
+            return;
+        }
+        let next = self.runs.follow(node, Edge::Beat(state.time));
+        self.go(from, state.clone(), slot, next, How::Beat(node));
+    }
+
+    fn deliver(&mut self, from: u32, state: &State) {
+        let workers = state.slots.iter().filter(|(_, letter)| letter.is_some()).count();
+        if workers == WORKERS {
+            return;
+        }
+        for (letter, _) in &state.letters {
+            let mut after = state.clone();
+            after.letters.retain(|(other, _)| other != letter);
+            self.begin(from, after, *letter, Some(*letter));
+        }
+    }
+
+    fn begin(&mut self, from: u32, mut state: State, actor: u32, letter: Option<u32>) {
+        let node = self.runs.begin(actor, state.time);
+        state.slots.push((node, letter));
+        let slot = state.slots.len() - 1;
+        self.go(from, state, slot, node, How::Begun(node));
+    }
+
+    /// Nobody is at work: time passes, messages that waited are due, and the janitor makes a round.
+    fn rest(&mut self, from: u32, state: &State) {
+        let mut after = state.clone();
+        after.time += 1;
+        after.letters.iter_mut().for_each(|(_, waits)| *waits = false);
+        self.perform(from, &mut after, Actor::Sweeps);
+        let same = |after: &State| after.store == state.store && after.letters.is_empty();
+        if same(&after) {
+            after.time += LAST_SWEEP;
+            self.perform(from, &mut after, Actor::Sweeps);
+            after.is_end = same(&after);
+        }
+        if after.is_end {
+            let facts = self.facts(from, after.store);
+            self.demand(from, rules::at_the_end(&facts));
+            let status = facts.status.unwrap().as_str();
+            *self.ends.entry(format!("{status} in generation {}", facts.generation)).or_default() += 1;
+        }
+        self.demand(from, if after.time % LAST_SWEEP > DOOMSDAY { Err("it never ends".to_owned()) } else { Ok(()) });
+        self.reach(Some(from), after, How::Rest);
+    }
+
+    /// What may go wrong; it is paid for already.
+    fn suffer(&mut self, from: u32, state: &State) {
+        for slot in 0..state.slots.len() {
+            let rich = State {
+                left: state.left + 1,
+                ..state.clone()
+            };
+            self.die(from, &rich, slot);
+        }
+        self.deliver_again(from, state);
+        if !state.slots.is_empty() {
+            let mut late = state.clone();
+            late.time += 1;
+            self.reach(Some(from), late, How::TimeRanOut);
+        }
+        let facts = self.facts(from, state.store);
+        let (status, looked_after) = (facts.status.unwrap(), facts.looked_after);
+        use toktik_catalog::videos::Status::{Deleted, Failed};
+        self.come(from, state, Actor::Deletes, status != Deleted);
+        self.come(from, state, Actor::Retries, status == Failed);
+        self.come(from, state, Actor::Looks, looked_after);
+    }
+
+    /// Who has done nothing may as well not have been there.
+    fn die(&mut self, from: u32, state: &State, slot: usize) {
+        let (node, letter) = state.slots[slot];
+        if state.left == 0 || !self.runs.nodes[node as usize].wrote {
+            return;
+        }
+        let mut dead = State {
+            left: state.left - 1,
+            ..state.clone()
+        };
+        dead.slots.remove(slot);
+        dead.letters.extend(letter.map(|letter| (letter, false)));
+        self.reach(Some(from), dead, How::Dead(node));
+    }
+
+    fn deliver_again(&mut self, from: u32, state: &State) {
+        let in_flight: Vec<u32> = state.slots.iter().filter_map(|(_, letter)| *letter).collect();
+        if let [letter] = in_flight.as_slice() {
+            self.begin(from, state.clone(), *letter, Some(*letter));
+        }
+    }
+
+    fn come(&mut self, from: u32, state: &State, actor: Actor, may: bool) {
+        let actor = self.runs.actors.number(actor);
+        let is_there = state.slots.iter().any(|(node, _)| self.runs.nodes[*node as usize].actor == actor);
+        if may && !is_there {
+            self.begin(from, state.clone(), actor, None);
+        }
+    }
+
+    /// Whatever has happened, an end can still be reached.
+    fn everything_ends(&self) {
+        let mut before: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (from, to) in &self.edges {
+            before.entry(*to).or_default().push(*from);
+        }
+        let numbers = 0..u32::try_from(self.states.len()).unwrap();
+        let mut open: Vec<u32> = numbers.clone().filter(|number| self.states.get(*number).is_end).collect();
+        let mut ends = vec![false; self.states.len()];
+        while let Some(state) = open.pop() {
+            if !std::mem::replace(&mut ends[state as usize], true) {
+                open.extend(before.get(&state).into_iter().flatten());
+            }
+        }
+        for number in numbers {
+            let stuck = if ends[number as usize] { Ok(()) } else { Err("there is no way out".to_owned()) };
+            self.demand(number, stuck);
+        }
+    }
+
+    fn tell(&self, how: How) -> String {
+        match how {
+            How::Beginning => "the clip is uploaded".to_owned(),
+            How::Answered(node) => format!("answered: {}", self.say(node)),
+            How::Begun(node) => format!("begun: {}", self.say(node)),
+            How::Beat(node) => format!("renewed: {}", self.say(node)),
+            How::Dead(node) => format!("dead: {}", self.say(node)),
+            How::Unheard(node) => format!("not acknowledged: {}", self.say(node)),
+            How::TimeRanOut => "time passes".to_owned(),
+            How::Rest => "time passes, and the janitor sweeps".to_owned(),
+        }
+    }
+
+    fn say(&self, node: u32) -> String {
+        let node = &self.runs.nodes[node as usize];
+        let waits = match node.waits {
+            Waits::Store(ask) => said(&self.runs.asks.get(ask)),
+            other => format!("{other:?}"),
+        };
+        match &*self.runs.actors.get(node.actor) {
+            Actor::Worker(function, body) => {
+                let event: Value = serde_json::from_str(body).unwrap();
+                let event = event.get("event").unwrap_or(&event);
+                format!("{function} with {} at {waits}", event["id"])
+            }
+            other => format!("{other:?} at {waits}"),
+        }
+    }
+
+    /// Tells how it came to this.
+    fn demand(&self, at: u32, rule: Result<(), String>) {
+        let Err(rule) = rule else { return };
+        let (mut story, mut at) = (Vec::new(), at);
+        while let Some((from, how)) = self.came.get(at as usize) {
+            story.push(self.tell(*how));
+            if *from == at {
+                break;
+            }
+            at = *from;
+        }
+        story.reverse();
+        panic!("broken: {rule}\nafter\n  {}", story.join("\n  "));
+    }
+}
+
+impl State {
+    fn is_planned(&self, world: &World) -> bool {
+        world.facts.get(&self.store).is_some_and(|facts| facts.is_planned)
+    }
+}
+
+fn addressed(queue: &str, body: &str) -> Actor {
+    let function: Function = queue.strip_prefix("toktik-").unwrap_or(queue).parse().unwrap();
+    Actor::Worker(function, body.to_owned())
+}
+
+fn said(ask: &Ask) -> String {
+    match ask {
+        Ask::Table(operation, input) => {
+            let input: Value = serde_json::from_str(input).unwrap();
+            let mut keys = Vec::new();
+            sort_keys(&input, &mut keys);
+            format!("{operation} {}", keys.join(" "))
+        }
+        Ask::Send(queue, _) => format!("Send {queue}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The sort keys that are mentioned.
+fn sort_keys(input: &Value, keys: &mut Vec<String>) {
+    match input {
+        Value::Object(map) => {
+            if let Some(sk) = map.get("sk").or(map.get(":low")).and_then(|sk| sk["S"].as_str()) {
+                keys.push(sk.to_owned());
+            }
+            map.values().for_each(|value| sort_keys(value, keys));
+        }
+        Value::Array(list) => list.iter().for_each(|value| sort_keys(value, keys)),
+        _ => {}
+    }
+}

@@ -8,8 +8,9 @@ fuzz_target!(|input: (&str, u64)| {
     let (header, size) = input;
     let Ok(range) = Range::parse(header) else { return };
     if let Ok(bytes) = range.check(size) {
+        // Of an empty object even the last bytes are none.
         assert!(
-            bytes.start < bytes.end && bytes.end <= size,
+            (bytes.start < bytes.end || size == 0) && bytes.end <= size,
             "{header} of {size}: {bytes:?}"
         );
     }

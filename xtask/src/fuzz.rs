@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// The name of a file in `fuzz/fuzz_targets`; all of them without it
     target: Option<String>,
     /// How long each target runs, minutes
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
 }
 
@@ -64,13 +64,14 @@ fn targets(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a target ran to the end of its time. What it learns stays in the build's directory: the corpus in the
-/// repository is small on purpose.
+/// Whether a target ran to the end of its time. What it learns stays among what is built: the corpus in the repository is
+/// small on purpose.
 fn fuzz(root: &Path, target: &str, minutes: u32) -> Result<bool> {
-    let learnt = root.join("target/fuzz-corpus").join(target);
+    let learnt = root.join("fuzz/target/corpus").join(target);
     fs::create_dir_all(&learnt)?;
     let mut command = workspace::cargo(root);
     command
+        .current_dir(root.join("fuzz"))
         .env("RUSTC_BOOTSTRAP", "1")
         // There is no unsafe code of ours for a sanitizer to watch, and without one four times as much is tried.
         .args(["fuzz", "run", "--sanitizer", "none", target])

@@ -3,6 +3,7 @@
 //! Each command is a module. Nothing here links a crate of ours: xtask is what a fresh machine builds first.
 
 mod attempt;
+mod chaos;
 mod fuzz;
 mod install;
 mod test;
@@ -27,6 +28,7 @@ enum Command {
     Up(up::Args),
     Try(attempt::Args),
     Test(test::Args),
+    Chaos(chaos::Args),
     Fuzz(fuzz::Args),
 }
 
@@ -42,6 +44,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Up(args) => up::run(args),
         Command::Try(args) => attempt::run(args),
         Command::Test(args) => test::run(args),
+        Command::Chaos(args) => chaos::run(args),
         Command::Fuzz(args) => fuzz::run(args),
     };
     result.unwrap_or_else(|error| {

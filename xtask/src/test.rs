@@ -15,7 +15,7 @@ use crate::install::{self, Need};
 use crate::workspace::{self, must, pause, say, shown};
 
 /// The lines of versions whose configuration files are ours; a later one may read them differently.
-const NEXTEST: &str = "^0.9";
+pub(crate) const NEXTEST: &str = "^0.9";
 const DENY: &str = "^0.20";
 
 /// A database that cannot be reached often hangs instead of failing.

@@ -269,6 +269,21 @@ struct Reader<R> {
     input: R,
 }
 
+/// Groups of samples (`sgpd`) can be declared to take no bytes each, and the decoder makes as many as it is told: a box of
+/// a few bytes could take all the memory there is.
+fn refuse_empty_groups(body: &[u8]) -> Result<()> {
+    for (at, kind) in body.windows(4).enumerate().filter(|(_, kind)| kind == b"sgpd") {
+        let declared = &body[at + kind.len()..];
+        let version = usize::from(*declared.first().unwrap_or(&0));
+        // Version and flags, the grouping's type, and in later versions a length and an index.
+        let count = declared.get(8 + 4 * version.min(2)..).and_then(<[u8]>::first_chunk);
+        if count.is_some_and(|count| u32::from_be_bytes(*count) as usize > body.len()) {
+            return Err(Error::Layout("more groups of samples than bytes"));
+        }
+    }
+    Ok(())
+}
+
 /// `ftyp`, `moov` and `moof` of one track are far smaller.
 const LARGEST_BOX: u64 = 16 << 20;
 
@@ -282,6 +297,7 @@ impl<R: Read> Reader<R> {
                 "moov" => {
                     let body = self.body(size, LARGEST_BOX)?;
                     append(&mut init, kind, &body)?;
+                    refuse_empty_groups(&body)?;
                     let moov = Moov::decode_body(&mut &body[..])?;
                     return Ok((init, Description::read(&moov)?));
                 }
@@ -300,6 +316,7 @@ impl<R: Read> Reader<R> {
                 continue;
             }
             let body = self.body(size, LARGEST_BOX)?;
+            refuse_empty_groups(&body)?;
             let moof = Moof::decode_body(&mut &body[..])?;
             let data = self.mdat()?;
             return Ok(Some(Fragment {

@@ -14,7 +14,7 @@ use crate::world::World;
 const WAVES: usize = 8;
 
 async fn killed_at_each_boundary(functions: &[Function]) {
-    let mut world = World::open(0).await;
+    let mut world = World::open(None).await;
     let mut orders = Vec::new();
     for function in functions {
         let boundaries = world.house.orders.boundaries(*function);
@@ -69,7 +69,7 @@ async fn whoever_brings_a_clip_out_is_killed_at_each_boundary() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cloud_is_killed_around_each_kind_of_effect() {
-    let mut world = World::open(0).await;
+    let mut world = World::open(None).await;
     let effects = world.house.orders.effects();
     assert!(effects.len() >= 7, "{effects:?}");
     let orders = effects.into_iter().flat_map(|effect| {

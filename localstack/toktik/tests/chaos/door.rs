@@ -113,8 +113,9 @@ async fn pass(State(door): State<Door>, request: Request) -> Response {
 
 impl Door {
     /// Of the process before the door: a request that outlives it does not count for the next.
-    fn life(&self) -> Option<u64> {
-        Some(self.house.keeper(Part::Function(self.of?))?.life())
+    fn life(&self) -> u64 {
+        let keeper = self.of.and_then(|of| self.house.keeper(Part::Function(of)));
+        keeper.map_or(1, |keeper| keeper.life())
     }
 
     /// None if the cloud is not there, or goes away meanwhile.

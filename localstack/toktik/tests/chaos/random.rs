@@ -86,7 +86,7 @@ fn told<T: std::str::FromStr>(name: &str, default: T) -> T {
 async fn sixty_kills_change_nothing() {
     let (seed, kills) = (told("TOKTIK_CHAOS_SEED", SEED), told("TOKTIK_CHAOS_KILLS", KILLS));
     let mut dice = Dice::new(seed);
-    let mut world = World::open(seed).await;
+    let mut world = World::open(Some(seed)).await;
     let mut ordered = 0;
     while ordered < kills {
         let orders = wave(&mut dice, kills - ordered);

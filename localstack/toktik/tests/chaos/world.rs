@@ -72,14 +72,14 @@ pub(crate) struct World {
     sent: Vec<(Kind, String)>,
     /// Clips that lay still until the janitor asked for them again.
     pub(crate) rescued: usize,
-    seed: u64,
+    seed: Option<u64>,
     began: Instant,
     directory: TempDir,
 }
 
 impl World {
     /// Starts everything, and sends one clip of each kind through it undisturbed.
-    pub(crate) async fn open(seed: u64) -> Self {
+    pub(crate) async fn open(seed: Option<u64>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cloud = start_cloud(directory.path());
         let house = House::new(Arc::clone(&cloud));
@@ -182,7 +182,7 @@ impl World {
                 if !self.video(id).await?.status.is_final() {
                     if idle {
                         rescued += 1;
-                        self.sweep(STUCK).await?;
+                        self.sweep().await?;
                     }
                     return None;
                 }
@@ -224,12 +224,10 @@ impl World {
         Some(total)
     }
 
-    /// A round of the janitor with its clock so far ahead.
-    async fn sweep(&self, ahead: TimeDelta) -> Option<()> {
-        self.ahead.store(ahead.num_seconds(), Ordering::SeqCst);
-        let swept = Sweeper::new(&self.context, Keep::UntilReady).round().await;
-        self.ahead.store(0, Ordering::SeqCst);
-        swept.ok()
+    /// A round of the janitor some minutes later by its clock, so that whatever lies still does so for long.
+    async fn sweep(&self) -> Option<()> {
+        self.ahead.fetch_add(STUCK.num_seconds(), Ordering::SeqCst);
+        Sweeper::new(&self.context, Keep::UntilReady).round().await.ok()
     }
 
     /// Asserts that nothing has been left anywhere, and ends everything.
@@ -237,7 +235,7 @@ impl World {
         let clips = self.sent.clone();
         let empty = Left::default();
         for _ in 0..4 {
-            self.sweep(STUCK).await.unwrap();
+            self.sweep().await.unwrap();
             self.settle(&clips).await;
             let left = self.left().await.unwrap();
             if left == empty {
@@ -339,8 +337,9 @@ impl World {
 
     async fn summary(&self) -> String {
         format!(
-            "chaos: seed {}, {} kills, {} clips, {} runs broken off and made up for, {} clips asked for again, {:.0} s",
-            self.seed,
+            "chaos: {}, {} kills, {} clips, {} runs broken off and made up for, {} clips asked for again, {:.0} s",
+            self.seed
+                .map_or_else(|| "at boundaries".to_owned(), |seed| format!("seed {seed}")),
             self.house.orders.history().len(),
             self.sent.len(),
             self.broken_off().await,
@@ -363,7 +362,9 @@ impl Drop for World {
             return;
         }
         let history = self.house.orders.history();
-        eprintln!("again: TOKTIK_CHAOS_SEED={} cargo xtask chaos", self.seed);
+        if let Some(seed) = self.seed {
+            eprintln!("again: cargo xtask chaos --seed {seed} --kills {}", history.len());
+        }
         eprintln!("{} kills:\n  {}", history.len(), history.join("\n  "));
         eprintln!("not carried out: {:?}", self.house.orders.left());
         for keeper in self.keepers() {

@@ -39,8 +39,6 @@ async fn holds(house: &House, parameters: &str, arguments: &[&str]) {
             &url,
             "--checks",
             "all",
-
-            "1",
             "--continue-on-failure",
             "--no-color",
             "--warnings",

@@ -379,16 +379,20 @@ impl Answer {
 
 /// An item as text; maps have no order of their own.
 fn ordered(item: &HashMap<String, AttributeValue>) -> String {
-    let text = |value: &AttributeValue| match value {
-        AttributeValue::M(map) => format!("{{{}}}", ordered(map)),
-        other => format!("{other:?}"),
-    };
     let mut attributes: Vec<String> = item
         .iter()
-        .map(|(name, value)| format!("{name}: {}", text(value)))
+        .map(|(name, value)| format!("{name}: {}", ordered_value(value)))
         .collect();
     attributes.sort();
     attributes.join(", ")
+}
+
+fn ordered_value(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::M(map) => format!("{{{}}}", ordered(map)),
+        AttributeValue::L(list) => format!("[{}]", list.iter().map(ordered_value).collect::<Vec<_>>().join(", ")),
+        other => format!("{other:?}"),
+    }
 }
 
 /// Does not follow redirects: where they lead is part of the contract.

@@ -238,6 +238,7 @@ async fn a_url_takes_exactly_what_was_announced_once() {
     let upload = house.announce(&user, 4).await["upload"].take();
     let put = |bytes: &[u8]| send(signed(&upload, bytes.to_vec()));
     let refused = |answer: Answer| assert_eq!(answer.status, StatusCode::FORBIDDEN, "{answer:?}");
+    let before = house.stored().await;
 
     refused(put(b"12345").await);
     refused(put(b"123").await);
@@ -255,12 +256,15 @@ async fn a_url_takes_exactly_what_was_announced_once() {
     }
     refused(send(client().get(upload["url"].as_str().unwrap())).await);
     assert_eq!(house.objects().await, [""; 0], "something refused was written");
+    assert_eq!(house.messages().await, 0, "somebody was told of something refused");
 
     assert_eq!(put(b"1234").await.status, StatusCode::OK);
+    assert_eq!(house.messages().await, 1);
     assert_eq!(put(b"abcd").await.status, StatusCode::PRECONDITION_FAILED);
     let keys = house.objects().await;
     assert_eq!(keys.len(), 1);
     assert_eq!(house.object(&keys[0]).await, b"1234");
+    assert_eq!((house.stored().await, house.messages().await), (before, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,10 +274,13 @@ async fn a_url_runs_out() {
     house.advance(TimeDelta::minutes(-61));
     let user = house.user("ada").await;
     let upload = house.announce(&user, 4).await["upload"].take();
+    let before = house.stored().await;
     assert_eq!(
         send(signed(&upload, b"1234".to_vec())).await.status,
         StatusCode::FORBIDDEN
     );
+    assert_eq!((house.stored().await, house.messages().await), (before, 0));
+    assert_eq!(house.objects().await, [""; 0]);
     house.advance(TimeDelta::minutes(2));
     let upload = house.announce(&user, 4).await["upload"].take();
     assert_eq!(send(signed(&upload, b"1234".to_vec())).await.status, StatusCode::OK);

@@ -170,13 +170,22 @@ impl Stage {
             (function, Arc::new(Maker { function, ffmpeg }) as Arc<dyn Handler>)
         };
         let handlers = HashMap::from([
-            (Function::Probe, Arc::new(toktik_probe::Handler::new(&context, fake())) as Arc<dyn Handler>),
+            (
+                Function::Probe,
+                Arc::new(toktik_probe::Handler::new(&context, fake())) as Arc<dyn Handler>,
+            ),
             step(Function::Transcode),
             step(Function::Thumbnail),
             step(Function::Audio),
-            (Function::Package, Arc::new(toktik_package::Handler::new(&context, fake(), Keep::UntilReady))),
+            (
+                Function::Package,
+                Arc::new(toktik_package::Handler::new(&context, fake(), Keep::UntilReady)),
+            ),
             (Function::DeadLetter, dead_letter),
-            (Function::Janitor, Arc::new(toktik_janitor::Sweeper::new(&context, Keep::UntilReady))),
+            (
+                Function::Janitor,
+                Arc::new(toktik_janitor::Sweeper::new(&context, Keep::UntilReady)),
+            ),
         ]);
         Self { context, handlers }
     }
@@ -215,7 +224,10 @@ async fn works(context: &Context, handler: &dyn Handler, function: Function, bod
             Err(Failure::Retry { .. }) => return Verdict::Again,
             Err(Failure::GiveUp { code, reason }) => {
                 let why = format!("{reason:#}");
-                context.give_up(function, body, Some(&message), code, &why).await.unwrap();
+                context
+                    .give_up(function, body, Some(&message), code, &why)
+                    .await
+                    .unwrap();
                 return Verdict::Acknowledged;
             }
         }
@@ -262,9 +274,15 @@ async fn uploads(context: &Context) -> anyhow::Result<()> {
         deleted_at: None,
     };
     context.catalog.create_video(&video, None).await?;
-    context.objects.put(&video.upload.key, b"clip".to_vec().into(), "video/mp4").await?;
+    context
+        .objects
+        .put(&video.upload.key, b"clip".to_vec().into(), "video/mp4")
+        .await?;
     let message = Message::new(Function::Upload, now, Payload::Uploaded(video.clip()));
-    context.catalog.begin_processing(&video, "etag", Some(&message), now).await?;
+    context
+        .catalog
+        .begin_processing(&video, "etag", Some(&message), now)
+        .await?;
     context.publish_owed(&message).await;
     Ok(())
 }
@@ -323,7 +341,11 @@ impl Ffmpeg {
 
     async fn write(&self, lease: &Lease, name: &str) -> Result<Value, Failure> {
         let key = format!("{}{name}", step::prefix(lease));
-        let put = self.context.objects.put(&key, b"made".to_vec().into(), "video/mp4").await;
+        let put = self
+            .context
+            .objects
+            .put(&key, b"made".to_vec().into(), "video/mp4")
+            .await;
         put.map_err(anyhow::Error::from)?;
         Ok(json!({"key": key, "size": 4}))
     }
@@ -368,7 +390,11 @@ impl Examiner for Ffmpeg {
         let objects = &self.context.objects;
         objects.head(&video.upload.key).await.map_err(anyhow::Error::from)?;
         let is_clip = self.is_made().await?;
-        Ok(if is_clip { Finding::Playable(Box::new(cut(self.cut))) } else { Finding::Refused(corrupt()) })
+        Ok(if is_clip {
+            Finding::Playable(Box::new(cut(self.cut)))
+        } else {
+            Finding::Refused(corrupt())
+        })
     }
 }
 
@@ -396,7 +422,10 @@ impl Handler for Maker {
             return Ok(());
         };
         let work = |lease, _| self.ffmpeg.make(self.function, lease);
-        self.ffmpeg.context.complete_step(self.function, &step, cancel, work).await
+        self.ffmpeg
+            .context
+            .complete_step(self.function, &step, cancel, work)
+            .await
     }
 }
 
@@ -434,7 +463,11 @@ fn cut(cut: Cut) -> Plan {
         threads: 2,
     };
     let mut plan = plan::plan(&source, &options);
-    let picture = plan.units.iter().position(|unit| matches!(unit.work, Work::Video { .. })).unwrap();
+    let picture = plan
+        .units
+        .iter()
+        .position(|unit| matches!(unit.work, Work::Video { .. }))
+        .unwrap();
     for index in 1..cut.units {
         let mut unit = plan.units[picture].clone();
         unit.id = format!("video-{index}");

@@ -57,7 +57,12 @@ impl Facts {
         let generation = meta["generation"].as_u64().unwrap_or(0);
         let manifest = store.item(&clip, &format!("MANIFEST#{generation:06}"));
         let manifest = manifest.map(|item| serde_json::from_value(plain(&item["manifest"])).unwrap());
-        let about_it = |pk: &str| store.items.keys().any(|(found, sk)| found.starts_with(pk) && sk.contains(VIDEO));
+        let about_it = |pk: &str| {
+            store
+                .items
+                .keys()
+                .any(|(found, sk)| found.starts_with(pk) && sk.contains(VIDEO))
+        };
         Self {
             status: serde_json::from_value(meta["status"].clone()).ok(),
             generation,
@@ -83,7 +88,9 @@ impl Facts {
 }
 
 fn steps(store: &Store, clip: &str) -> BTreeMap<String, Step> {
-    let items = store.partition(clip).filter_map(|(sk, item)| Some((sk.strip_prefix("STEP#")?, item)));
+    let items = store
+        .partition(clip)
+        .filter_map(|(sk, item)| Some((sk.strip_prefix("STEP#")?, item)));
     let step = |item: &Item| {
         let item = plain_map(item);
         Step {
@@ -101,7 +108,10 @@ fn ensure(holds: bool, rule: &str) -> Result<(), String> {
 
 /// Whatever happens meanwhile.
 pub(crate) fn always(now: &Facts) -> Result<(), String> {
-    ensure(now.listed == now.is_watchable(), "a clip is listed exactly while it can be watched")?;
+    ensure(
+        now.listed == now.is_watchable(),
+        "a clip is listed exactly while it can be watched",
+    )?;
     ensure(
         !now.status.is_some_and(|status| !status.is_final()) || now.looked_after,
         "a clip that is not decided is on the janitor's list",
@@ -135,8 +145,14 @@ fn named(manifest: &Manifest) -> Vec<String> {
 }
 
 fn is_there(manifest: &Manifest, now: &Facts) -> Result<(), String> {
-    let lost: Vec<String> = named(manifest).into_iter().filter(|key| !now.objects.contains(key)).collect();
-    ensure(lost.is_empty(), &format!("what the manifest names is in the bucket: {lost:?}"))
+    let lost: Vec<String> = named(manifest)
+        .into_iter()
+        .filter(|key| !now.objects.contains(key))
+        .collect();
+    ensure(
+        lost.is_empty(),
+        &format!("what the manifest names is in the bucket: {lost:?}"),
+    )
 }
 
 /// From one state of the stores to the next, by whomever.
@@ -169,7 +185,10 @@ fn over_step(name: &str, before: &Facts, now: &Step) -> Result<(), String> {
     let say = |rule: &str| format!("{rule}: {name} was {was:?} and is {now:?}");
     ensure(now.attempts >= was.attempts, &say("the fencing number rises"))?;
     ensure(was.state != "done" || was == now, &say("what is done stays as it is"))?;
-    ensure(was.state != "failed" || now.state == "failed", &say("what was given up stays so"))?;
+    ensure(
+        was.state != "failed" || now.state == "failed",
+        &say("what was given up stays so"),
+    )?;
     ensure(
         now.state != "done" || was.state == "done" || was.state == "running",
         &say("only what runs ends"),
@@ -194,7 +213,10 @@ pub(crate) fn at_the_end(now: &Facts) -> Result<(), String> {
         (Status::Failed, _) => vec![original],
         _ => Vec::new(),
     };
-    ensure(now.objects == expected, &format!("of a clip that is {status:?} there is left {:?}", now.objects))?;
+    ensure(
+        now.objects == expected,
+        &format!("of a clip that is {status:?} there is left {:?}", now.objects),
+    )?;
     ensure(
         status != Status::Deleted || (now.belongings == 0 && !now.ranked),
         "of a deleted clip nothing is left but its tombstone",

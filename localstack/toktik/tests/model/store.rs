@@ -175,7 +175,9 @@ impl Store {
 
     fn list(&self, prefix: &str) -> String {
         let found = self.objects.keys().filter(|key| key.starts_with(prefix));
-        let contents: String = found.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+        let contents: String = found
+            .map(|key| format!("<Contents><Key>{key}</Key></Contents>"))
+            .collect();
         format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
     }
 
@@ -209,7 +211,10 @@ impl Store {
     }
 
     fn query(&self, input: &Value) -> Reply {
-        assert_eq!(input["KeyConditionExpression"], "#pk = :pk AND #sk BETWEEN :low AND :high");
+        assert_eq!(
+            input["KeyConditionExpression"],
+            "#pk = :pk AND #sk BETWEEN :low AND :high"
+        );
         assert_eq!(input["ExpressionAttributeNames"]["#pk"], "pk", "an index is asked");
         let value = |name: &str| input["ExpressionAttributeValues"][name]["S"].as_str().unwrap();
         let (low, high) = (value(":low"), value(":high"));
@@ -218,7 +223,9 @@ impl Store {
         if input["ScanIndexForward"] == false {
             found.reverse();
         }
-        let limit = input["Limit"].as_u64().map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
+        let limit = input["Limit"]
+            .as_u64()
+            .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
         assert!(found.len() < limit, "a second page is needed");
         fine(&json!({"Items": found, "Count": found.len(), "ScannedCount": found.len()}).to_string())
     }
@@ -257,7 +264,9 @@ impl Store {
             return true;
         };
         let found = self.items.get(&written(kind, write)).map(|found| &found.item);
-        condition.split(" AND ").all(|clause| clause_holds(clause, write, found))
+        condition
+            .split(" AND ")
+            .all(|clause| clause_holds(clause, write, found))
     }
 
     fn write(&mut self, kind: &str, write: &Value) {

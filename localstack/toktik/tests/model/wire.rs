@@ -163,7 +163,11 @@ fn plain(mut input: Value) -> String {
 fn sent(input: &Value) -> Ask {
     let queue = input["QueueUrl"].as_str().unwrap().rsplit('/').next().unwrap();
     let mut body: Value = serde_json::from_str(input["MessageBody"].as_str().unwrap()).unwrap();
-    let event = if body.get("event").is_some() { &mut body["event"] } else { &mut body };
+    let event = if body.get("event").is_some() {
+        &mut body["event"]
+    } else {
+        &mut body
+    };
     let event = event.as_object_mut().unwrap();
     event.remove("traceparent");
     event.insert("time".to_owned(), json!("2026-01-01T00:00:00Z"));
@@ -179,8 +183,14 @@ fn sent(input: &Value) -> Ask {
 fn of_bucket(request: &HttpRequest) -> Ask {
     let uri = request.uri();
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-    let path = path.split_once("//").map_or(path, |(_, rest)| rest.split_once('/').unwrap().1);
-    let key = path.trim_start_matches('/').trim_start_matches("toktik").trim_start_matches('/').to_owned();
+    let path = path
+        .split_once("//")
+        .map_or(path, |(_, rest)| rest.split_once('/').unwrap().1);
+    let key = path
+        .trim_start_matches('/')
+        .trim_start_matches("toktik")
+        .trim_start_matches('/')
+        .to_owned();
     match request.method() {
         "HEAD" => Ask::Head(key),
         "PUT" => Ask::Put(key),
@@ -190,7 +200,10 @@ fn of_bucket(request: &HttpRequest) -> Ask {
         }
         "POST" => {
             let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
-            let keys = body.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+            let keys = body
+                .split("<Key>")
+                .skip(1)
+                .map(|rest| rest.split('<').next().unwrap().to_owned());
             Ask::Remove(keys.collect())
         }
         other => panic!("{other} {uri}"),

@@ -1,14 +1,15 @@
 //! All that can happen, tried out: breadth first, every state once.
 //!
 //! Two workers take messages in any order; the owner and the janitor come in between. What is bounded is misfortune: a
-//! worker that dies, an acknowledgement that is lost, a message that comes twice, time that runs out under somebody who
-//! works, work that fails, a clip that is deleted or tried again, a janitor who looks at a bad moment. Everything else
-//! happens in every order, request by request.
+//! worker that dies, an acknowledgement that is lost, a message that comes twice, time that runs out under those who work
+//! (their leases end, their messages come again), work that fails, a clip that is deleted, a janitor who looks at a bad
+//! moment. Everything else happens in every order, request by request; a clip that failed may be tried again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use serde_json::Value;
+use toktik_catalog::videos::Status;
 use toktik_events::Function;
 
 use crate::actors::{Actor, Cut, Verdict};
@@ -18,6 +19,9 @@ use crate::store::{Arena, Ask, Store};
 use crate::wire::{Answer, Luck};
 
 const WORKERS: usize = 2;
+const GENERATIONS: u64 = 2;
+/// One of so many steps may be a misfortune.
+const LUCKY: usize = 10;
 /// Long enough that no URL and no lease is left.
 const LAST_SWEEP: u16 = 50;
 /// By then every run has ended, or none will.
@@ -60,23 +64,13 @@ pub(crate) struct World {
     /// How each state came about, and from which.
     came: Vec<(u32, How)>,
     edges: Vec<(u32, u32)>,
-    pub(crate) ends: HashMap<String, usize>,
-}
-
-/// What was explored.
-#[derive(Debug)]
-pub(crate) struct Explored {
-    pub(crate) states: usize,
-    pub(crate) transitions: usize,
-    pub(crate) stories: usize,
-    pub(crate) stores: usize,
-    pub(crate) ends: HashMap<String, usize>,
+    /// How it ended, in as many states.
+    pub(crate) ends: BTreeMap<String, usize>,
 }
 
 impl World {
-    /// Every state that a clip of this cut can come to with so many misfortunes.
-    pub(crate) fn explore(cut: Cut, misfortunes: u8) -> Explored {
-        let mut world = Self {
+    pub(crate) fn new(cut: Cut) -> Self {
+        Self {
             cut,
             runs: Runs::new(cut),
             stores: Arena::default(),
@@ -85,31 +79,48 @@ impl World {
             states: Arena::default(),
             came: Vec::new(),
             edges: Vec::new(),
-            ends: HashMap::new(),
-        };
-        let first = world.first(misfortunes);
-        world.reach(None, first, How::Beginning);
+            ends: BTreeMap::new(),
+        }
+    }
+
+    /// Every state that a clip can come to with so many misfortunes.
+    pub(crate) fn explore(&mut self, misfortunes: u8) {
+        let first = self.first(misfortunes);
+        self.reach(None, first, How::Beginning);
         let mut next = 0;
-        while next < world.states.len() {
-            if next % 50_000 == 0 {
-                let mut by: HashMap<String, usize> = HashMap::new();
-                for node in &world.runs.nodes {
-                    let name = match &*world.runs.actors.get(node.actor) { Actor::Worker(f, _) => f.to_string(), other => format!("{other:?}") };
-                    *by.entry(format!("{name} {}", node.beats)).or_default() += 1;
-                }
-                eprintln!("{by:?} replays {:?} follow {:?}", world.runs.replays, world.runs.spent); eprintln!("{next} {} {} {}", world.states.len(), world.runs.nodes.len(), world.stores.len()); }
-            let from = u32::try_from(next).unwrap();
-            world.expand(from);
+        while next < self.states.len() {
+            self.expand(u32::try_from(next).unwrap());
             next += 1;
         }
-        world.everything_ends();
-        Explored {
-            states: world.states.len(),
-            transitions: world.edges.len(),
-            stories: world.runs.nodes.len(),
-            stores: world.stores.len(),
-            ends: world.ends,
+        self.everything_ends();
+    }
+
+    /// One way through, as these numbers choose. Mostly nothing goes wrong, or it would all go wrong at the beginning.
+    pub(crate) fn wander(&mut self, misfortunes: u8, mut choose: impl FnMut(usize) -> usize) {
+        let first = self.first(misfortunes);
+        let mut at = self.reach(None, first, How::Beginning);
+        while !self.states.get(at).is_end {
+            self.edges.clear();
+            self.expand(at);
+            let left = self.states.get(at).left;
+            let is_calm = choose(LUCKY) != 0;
+            let allowed = |to: &u32| !is_calm || self.states.get(*to).left == left;
+            let ways: Vec<u32> = self.edges.iter().map(|(_, to)| *to).filter(allowed).collect();
+            at = ways[choose(ways.len())];
         }
+    }
+
+    pub(crate) fn states(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Every question that was put to the stores as they were then.
+    pub(crate) fn questions(&self) -> impl Iterator<Item = (Rc<Store>, Rc<Ask>)> {
+        let mut asked: Vec<_> = self.served.keys().collect();
+        asked.sort_unstable();
+        asked
+            .into_iter()
+            .map(|(store, ask, _)| (self.stores.get(*store), self.runs.asks.get(*ask)))
     }
 
     fn first(&mut self, misfortunes: u8) -> State {
@@ -137,7 +148,7 @@ impl World {
         assert_eq!(self.runs.nodes[node as usize].waits, Waits::Over(Verdict::Acknowledged));
     }
 
-    fn reach(&mut self, from: Option<u32>, mut state: State, how: How) {
+    fn reach(&mut self, from: Option<u32>, mut state: State, how: How) -> u32 {
         state.slots.sort_unstable();
         state.letters.sort_unstable();
         state.letters.dedup_by_key(|letter| letter.0);
@@ -149,6 +160,7 @@ impl World {
         if let Some(from) = from {
             self.edges.push((from, number));
         }
+        number
     }
 
     fn facts(&mut self, from: u32, store: u32) -> Rc<Facts> {
@@ -178,7 +190,10 @@ impl World {
         }
         let mut store = (*self.stores.get(state.store)).clone();
         let reply = store.serve(&self.runs.asks.get(ask));
-        let (answer, after) = (self.runs.answers.number(Answer::Store(reply)), self.stores.number(store));
+        let (answer, after) = (
+            self.runs.answers.number(Answer::Store(reply)),
+            self.stores.number(store),
+        );
         if after != state.store {
             let (was, is) = (self.facts(from, state.store), self.facts(from, after));
             self.demand(from, rules::over(&actor, &was, &is));
@@ -205,6 +220,9 @@ impl World {
         if state.slots.is_empty() && state.letters.iter().all(|(_, waits)| *waits) {
             self.rest(from, &state);
         }
+        let facts = self.facts(from, state.store);
+        let may_retry = facts.status == Some(Status::Failed) && facts.generation < GENERATIONS;
+        self.come(from, &state, Actor::Retries, may_retry);
         if state.left > 0 {
             let poorer = State {
                 left: state.left - 1,
@@ -243,7 +261,7 @@ impl World {
                 let answer = self.serve(from, &mut state, node, ask);
                 self.told(from, state, slot, answer, how);
             }
-            Waits::Store(_) => self.reach(Some(from), state, how),
+            Waits::Store(_) => drop(self.reach(Some(from), state, how)),
         }
     }
 
@@ -274,7 +292,9 @@ impl World {
                 let letter = self.runs.actors.find(&addressed(queue, body));
                 !state.letters.iter().any(|(other, _)| Some(*other) == letter)
             }
-            Ask::Table(operation, input) if operation == "GetItem" => input.contains("\"PLAN#") && state.is_planned(self),
+            Ask::Table(operation, input) if operation == "GetItem" => {
+                input.contains("\"PLAN#") && state.is_planned(self)
+            }
             Ask::Table(operation, input) => operation == "PutItem" && input.contains("\"FEED\""),
             Ask::List(prefix) => prefix.starts_with("uploads/"),
             Ask::Remove(keys) => keys.iter().all(|key| key.starts_with("uploads/")),
@@ -357,9 +377,19 @@ impl World {
             let facts = self.facts(from, after.store);
             self.demand(from, rules::at_the_end(&facts));
             let status = facts.status.unwrap().as_str();
-            *self.ends.entry(format!("{status} in generation {}", facts.generation)).or_default() += 1;
+            *self
+                .ends
+                .entry(format!("{status} in generation {}", facts.generation))
+                .or_default() += 1;
         }
-        self.demand(from, if after.time % LAST_SWEEP > DOOMSDAY { Err("it never ends".to_owned()) } else { Ok(()) });
+        self.demand(
+            from,
+            if after.time % LAST_SWEEP > DOOMSDAY {
+                Err("it never ends".to_owned())
+            } else {
+                Ok(())
+            },
+        );
         self.reach(Some(from), after, How::Rest);
     }
 
@@ -376,13 +406,14 @@ impl World {
         if !state.slots.is_empty() {
             let mut late = state.clone();
             late.time += 1;
+            // What nobody gave a sign of is delivered again.
+            late.letters
+                .extend(state.slots.iter().filter_map(|(_, letter)| Some(((*letter)?, false))));
             self.reach(Some(from), late, How::TimeRanOut);
         }
         let facts = self.facts(from, state.store);
         let (status, looked_after) = (facts.status.unwrap(), facts.looked_after);
-        use toktik_catalog::videos::Status::{Deleted, Failed};
-        self.come(from, state, Actor::Deletes, status != Deleted);
-        self.come(from, state, Actor::Retries, status == Failed);
+        self.come(from, state, Actor::Deletes, status != Status::Deleted);
         self.come(from, state, Actor::Looks, looked_after);
     }
 
@@ -410,7 +441,10 @@ impl World {
 
     fn come(&mut self, from: u32, state: &State, actor: Actor, may: bool) {
         let actor = self.runs.actors.number(actor);
-        let is_there = state.slots.iter().any(|(node, _)| self.runs.nodes[*node as usize].actor == actor);
+        let is_there = state
+            .slots
+            .iter()
+            .any(|(node, _)| self.runs.nodes[*node as usize].actor == actor);
         if may && !is_there {
             self.begin(from, state.clone(), actor, None);
         }
@@ -423,7 +457,10 @@ impl World {
             before.entry(*to).or_default().push(*from);
         }
         let numbers = 0..u32::try_from(self.states.len()).unwrap();
-        let mut open: Vec<u32> = numbers.clone().filter(|number| self.states.get(*number).is_end).collect();
+        let mut open: Vec<u32> = numbers
+            .clone()
+            .filter(|number| self.states.get(*number).is_end)
+            .collect();
         let mut ends = vec![false; self.states.len()];
         while let Some(state) = open.pop() {
             if !std::mem::replace(&mut ends[state as usize], true) {
@@ -431,7 +468,11 @@ impl World {
             }
         }
         for number in numbers {
-            let stuck = if ends[number as usize] { Ok(()) } else { Err("there is no way out".to_owned()) };
+            let stuck = if ends[number as usize] {
+                Ok(())
+            } else {
+                Err("there is no way out".to_owned())
+            };
             self.demand(number, stuck);
         }
     }

@@ -46,6 +46,34 @@ fn h264() -> Codec {
     .into()
 }
 
+/// An init segment that also declares so many groups of samples.
+fn grouped(count: u32) -> Vec<u8> {
+    let mut bytes = init(h264());
+    // Version 1: a length of its own stands before the count.
+    let groups = [
+        &[0, 0, 0, 24][..],
+        b"sgpd",
+        &[1, 0, 0, 0],
+        b"roll",
+        &[0, 0, 0, 2],
+        &count.to_be_bytes(),
+    ]
+    .concat();
+    bytes.extend(groups);
+    let size = u32::try_from(bytes.len()).unwrap();
+    bytes[..4].copy_from_slice(&size.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn more_groups_than_bytes_are_refused_before_they_are_made() {
+    let verdict = |count| split(&grouped(count)[..], &cut(Kind::Audio, 0), |_, _| Ok(()));
+    for count in [100_000, u32::MAX] {
+        assert!(matches!(verdict(count), Err(Error::Layout(_))), "{count}");
+    }
+    assert!(!matches!(verdict(1), Err(Error::Layout(_))));
+}
+
 /// A GOP of pictures a tenth of a second long, one byte each.
 fn fragment(decode_time: u64, flags: &[u32]) -> Vec<u8> {
     let samples: Vec<Sample> = flags

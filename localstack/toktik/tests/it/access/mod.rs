@@ -6,6 +6,7 @@
 mod events;
 mod ids;
 mod tokens;
+mod told;
 
 use std::collections::BTreeSet;
 
@@ -136,9 +137,7 @@ fn rows() -> Vec<Row> {
             .of_account()
             .with(json!({"bio": "x"})),
         plain("GET", "/.well-known/jwks.json", [200; 3]),
-        plain("POST", "/api/v1/videos", [401, 201, 201])
-            .of_account()
-            .with(new),
+        plain("POST", "/api/v1/videos", [401, 201, 201]).of_account().with(new),
         plain("GET", "/api/v1/videos", [200; 3]),
         plain("GET", "/api/v1/me/videos", [401, 200, 200]),
         commanded("GET", "/api/v1/videos/{id}/upload/parts", 409),
@@ -216,7 +215,8 @@ async fn nobody_makes_themselves_an_administrator() {
     let role = json!({"role": "admin"});
     let edit = house.call(Method::PATCH, "/me", Some(&user), Some(role)).await;
     edit.invalid(&["role"]);
-    let account = json!({"username": "bob", "email": "bob@example.com", "password": "a long password", "role": "admin"});
+    let account =
+        json!({"username": "bob", "email": "bob@example.com", "password": "a long password", "role": "admin"});
     house.post("/auth/register", None, account).await.invalid(&["role"]);
     let me = house.get("/me", Some(&house.again(&user).await)).await;
     assert_eq!(me.expect(StatusCode::OK)["role"], "user");

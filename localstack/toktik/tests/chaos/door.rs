@@ -15,11 +15,13 @@ use toktik_events::Function;
 
 use crate::keeper::{Keeper, Part};
 use crate::orders::{Moment, Order, Orders, effect};
+use crate::weather::Sky;
 
 pub(crate) struct House {
     pub(crate) orders: Orders,
     pub(crate) keepers: OnceLock<HashMap<Part, Arc<Keeper>>>,
     pub(crate) cloud: Arc<Keeper>,
+    pub(crate) sky: Sky,
     client: reqwest::Client,
 }
 
@@ -42,6 +44,7 @@ impl House {
             orders: Orders::default(),
             keepers: OnceLock::new(),
             cloud,
+            sky: Sky::default(),
             // Connections to a cloud that was killed are not worth keeping.
             client: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
         })
@@ -90,6 +93,13 @@ async fn pass(State(door): State<Door>, request: Request) -> Response {
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    // Over the harness itself the sky is always clear.
+    let sky = door.of.map(|_| &door.house.sky);
+    if let Some(sky) = sky
+        && let Some(answer) = sky.instead(&parts.headers).await
+    {
+        return answer;
+    }
     let effect = effect(&parts.method, &parts.headers, &body);
     let during = effect.as_ref().and_then(|effect| door.house.orders.coming(effect));
     let answer = match during {
@@ -108,7 +118,12 @@ async fn pass(State(door): State<Door>, request: Request) -> Response {
     {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    answer.into_response(&parts.method)
+    let body = answer.body.clone();
+    let response = answer.into_response(&parts.method);
+    match sky {
+        Some(sky) => sky.passed(response, body),
+        None => response,
+    }
 }
 
 impl Door {

@@ -17,6 +17,8 @@ mod keeper;
 mod kinds;
 mod orders;
 mod random;
+mod storm;
+mod weather;
 mod world;
 
 /// Looks until there is an answer: another process tells nobody when it gets there. Never longer than this.

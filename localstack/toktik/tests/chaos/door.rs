@@ -156,16 +156,20 @@ impl Door {
     /// Kills whoever is to be killed behind this effect. True if the answer is lost by that.
     async fn carry_out(&self, effect: &str) -> bool {
         let mut lost = false;
+        let mut killings = Vec::new();
+        // All begin before one is waited for: whoever is killed first may be whom this answers, and then nobody goes on.
         for order in self.house.orders.done(self.of, &effect.to_owned()) {
             let at_once = !matches!(order.moment, Moment::Random { delay, .. } if !delay.is_zero());
             let of_this = order.victim == Part::Cloud || self.of.map(Part::Function) == Some(order.victim);
             lost |= at_once && of_this;
+            let house = Arc::clone(&self.house);
+            let killing = tokio::spawn(async move { house.kill(order).await });
             if at_once {
-                self.house.kill(order).await;
-            } else {
-                let house = Arc::clone(&self.house);
-                tokio::spawn(async move { house.kill(order).await });
+                killings.push(killing);
             }
+        }
+        for killing in killings {
+            killing.await.unwrap();
         }
         lost
     }

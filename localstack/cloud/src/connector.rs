@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -58,6 +59,7 @@ impl Connector {
         let request = request
             .try_into_http1x()
             .map_err(|error| ConnectorError::user(error.into()))?;
+        pretend_connection(&request);
         let request = addressed(request);
         let bodiless = request.method() == Method::HEAD;
         let service = self.of_host(request.uri().host().unwrap_or_default());
@@ -68,6 +70,14 @@ impl Connector {
         // A server never sends the body of an answer to HEAD, whatever the handler made.
         let response = response.map(|body| if bodiless { SdkBody::empty() } else { sdk_body(body) });
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+    }
+}
+
+/// After some errors the SDK wants to end the connection, and logs an error where there is none.
+fn pretend_connection(request: &Request<SdkBody>) {
+    if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+        capture
+            .set_connection_retriever(|| Some(ConnectionMetadata::builder().proxied(false).poison_fn(|| {}).build()));
     }
 }
 

@@ -5,6 +5,18 @@
 //! DynamoDB is the crate `dynoxide-rs`. What was acknowledged survives `kill -9`. [`backup`] copies a data directory, in use
 //! or at rest, as of one instant.
 //!
+//! Offered, and held by the tests through the AWS SDKs:
+//! - **S3**, path-style: buckets with CORS rules; objects with their headers, metadata and checksums, ranges, conditional reads
+//!   and writes, copies, deletions one by one and together; uploads in parts; listings of both versions; signed URLs; messages
+//!   to queues or a webhook about what was created. Any key of up to 1024 bytes. Completing an upload twice is refused, where AWS
+//!   repeats its answer for a while.
+//! - **SQS**, standard queues in the JSON protocol: batches, delays, long polls, visibility, redrive, attributes, purging. A stale
+//!   receipt handle deletes nothing.
+//! - **DynamoDB**: conditional writes, transactions, batches, indexes, time to live, with the limits and number precision of AWS.
+//!
+//! A full disk refuses writes (S3 507, SQS 503, DynamoDB 500), changes nothing, and is over as soon as there is room. What
+//! each service lacks is said in its module.
+//!
 //! Deliberately absent: users and permissions (one key opens everything), replication, more than one process on a data
 //! directory.
 

@@ -97,13 +97,12 @@ fn write(data_dir: &Path, destination: &Path) -> anyhow::Result<Manifest> {
 }
 
 fn sums(root: &Path, files: &[PathBuf]) -> anyhow::Result<String> {
-    let mut sums = String::new();
-    for path in files {
+    let line = |path: &PathBuf| {
         let mut file = File::open(root.join(path))?;
         let sha256 = copy_hashed(&mut file, &mut std::io::sink())?;
-        sums += &format!("{sha256}  {}\n", path.display());
-    }
-    Ok(sums)
+        Ok(format!("{sha256}  {}\n", path.display()))
+    };
+    files.iter().map(line).collect()
 }
 
 /// For the owner alone, and on disk when this returns.

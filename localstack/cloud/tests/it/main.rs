@@ -8,6 +8,7 @@ mod crash;
 mod durability;
 mod dynamodb;
 mod full;
+mod keys;
 mod listing;
 mod multipart;
 mod notifications;

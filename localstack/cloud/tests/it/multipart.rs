@@ -247,3 +247,61 @@ async fn parts_checksums_make_up_the_objects() {
     assert!(completed.checksum_crc32().unwrap().ends_with("-1"));
     assert_eq!(world.get("k").await, b"abc");
 }
+
+#[tokio::test]
+async fn numbers_may_have_gaps_and_the_last_word_about_a_part_counts() {
+    let world = World::new().await;
+    let id = begin(&world).await;
+    let replaced = upload(&world, &id, 3, vec![0; 5 * MIB]).await;
+    let last = upload(&world, &id, 10_000, b"end".to_vec()).await;
+    let first = upload(&world, &id, 3, vec![1; 5 * MIB]).await;
+    upload(&world, &id, 7, b"not listed".to_vec()).await;
+    let refused = complete(&world, &id, &[replaced, last.clone()])
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(code(&refused), "InvalidPart");
+    complete(&world, &id, &[first, last]).send().await.unwrap();
+    let whole = [vec![1; 5 * MIB], b"end".to_vec()].concat();
+    assert!(world.get("k").await == whole);
+    // What was replaced, and what was not listed.
+    assert_eq!(world.cloud.sweep().await.unwrap().blobs, 2);
+    assert_eq!(world.blobs(), 2);
+}
+
+#[tokio::test]
+async fn part_numbers_have_their_bounds() {
+    let world = World::new().await;
+    let id = begin(&world).await;
+    for number in [0, 10_001, -1] {
+        let part = world.s3.upload_part().bucket(BUCKET).key("k").upload_id(&id);
+        let refused = part.part_number(number).body(b"x".to_vec().into()).send().await;
+        assert_eq!(code(&refused.unwrap_err()), "InvalidArgument", "{number}");
+    }
+    assert_eq!(world.blobs(), 0);
+}
+
+/// On AWS the second one succeeds for a while; here it says that the upload is over, and the object is what it was.
+#[tokio::test]
+async fn an_upload_is_completed_once_even_by_many() {
+    let world = World::new().await;
+    let id = begin(&world).await;
+    let parts = [upload(&world, &id, 1, b"whole".to_vec()).await];
+    let racing = (0..8).map(|_| complete(&world, &id, &parts).send());
+    let outcomes = futures::future::join_all(racing).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    for refused in outcomes.into_iter().filter_map(Result::err) {
+        assert_eq!((status(&refused), code(&refused)), (404, "NoSuchUpload".to_owned()));
+    }
+    let late = world
+        .s3
+        .upload_part()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(&id)
+        .part_number(1);
+    let late = late.body(b"late".to_vec().into()).send().await.unwrap_err();
+    assert_eq!(code(&late), "NoSuchUpload");
+    assert_eq!(world.get("k").await, b"whole");
+    assert_eq!(world.blobs(), 1);
+}

@@ -392,3 +392,29 @@ async fn buckets_come_and_go() {
     );
     assert!(world.s3.get_bucket_location().bucket("another").send().await.is_ok());
 }
+
+#[tokio::test]
+async fn ranges_that_cannot_be_had_are_refused_and_others_ignored() {
+    let world = World::new().await;
+    world.put("k", ByteStream::from_static(b"0123456789")).await;
+    world.put("empty", ByteStream::from_static(b"")).await;
+    let get = |key, range| world.s3.get_object().bucket(BUCKET).key(key).range(range);
+    for (key, range) in [
+        ("k", "bytes=10-12"),
+        ("k", "bytes=-0"),
+        ("empty", "bytes=0-"),
+        ("empty", "bytes=0-0"),
+    ] {
+        let refused = get(key, range).send().await.unwrap_err();
+        assert_eq!(
+            (status(&refused), code(&refused)),
+            (416, "InvalidRange".to_owned()),
+            "{key} {range}"
+        );
+    }
+    let more_than_all = get("k", "bytes=-99").send().await.unwrap();
+    assert_eq!(more_than_all.content_range(), Some("bytes 0-9/10"));
+    assert_eq!(more_than_all.body.collect().await.unwrap().to_vec(), b"0123456789");
+    let head = world.s3.head_object().bucket(BUCKET).key("k").range("bytes=2-3");
+    assert_eq!(head.send().await.unwrap().content_length(), Some(2));
+}

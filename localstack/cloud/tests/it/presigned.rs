@@ -232,3 +232,26 @@ async fn who_sends_everything_first_still_reads_why_it_was_refused() {
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     assert!(!world.exists("k").await);
 }
+
+#[tokio::test]
+async fn a_url_is_for_one_method_and_with_every_header_it_names() {
+    let world = World::new().await;
+    let base = serve(world.cloud.s3()).await;
+    let url = upload_url(&world, &base, PresigningConfig::expires_in(HOUR).unwrap()).await;
+    for method in [Method::GET, Method::HEAD, Method::DELETE, Method::POST] {
+        let request = Client::new().request(method.clone(), url.uri()).body("12345");
+        let request = request.header("content-type", "video/mp4").header("if-none-match", "*");
+        assert_eq!(status_of(request).await, StatusCode::FORBIDDEN, "{method}");
+    }
+    let without_condition = Client::new().put(url.uri()).header("content-type", "video/mp4");
+    assert_eq!(status_of(without_condition.body("12345")).await, StatusCode::FORBIDDEN);
+    let without_type = Client::new().put(url.uri()).header("if-none-match", "*");
+    assert_eq!(status_of(without_type.body("12345")).await, StatusCode::FORBIDDEN);
+    let uri = url.uri().replace("X-Amz-Expires=3600", "X-Amz-Expires=360000");
+    assert_ne!(uri, url.uri());
+    let longer = Client::new().put(uri).header("content-type", "video/mp4");
+    let longer = longer.header("if-none-match", "*").body("12345");
+    assert_eq!(status_of(longer).await, StatusCode::FORBIDDEN);
+    assert!(!world.exists("in/clip").await);
+    assert_eq!(world.blobs(), 0);
+}

@@ -406,3 +406,75 @@ async fn nonsense_is_a_clean_refusal() {
         assert!(fault["__type"].is_string());
     }
 }
+
+#[tokio::test]
+async fn what_is_not_offered_is_refused_by_name() {
+    let world = World::new().await;
+    let fifo = world.sqs.create_queue().queue_name("work.fifo");
+    let fifo = fifo
+        .attributes(QueueAttributeName::FifoQueue, "true")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(code(&fifo), "InvalidParameterValue");
+    let fifo = world.sqs.create_queue().queue_name("work");
+    let fifo = fifo
+        .attributes(QueueAttributeName::FifoQueue, "true")
+        .send()
+        .await
+        .unwrap_err();
+    assert!(format!("{fifo:?}").contains("FifoQueue"), "{fifo:?}");
+    let queue = world.queue("work").await;
+    let tags = world.sqs.list_queue_tags().queue_url(&queue).send().await.unwrap_err();
+    assert!(format!("{tags:?}").contains("ListQueueTags"), "{tags:?}");
+}
+
+#[tokio::test]
+async fn a_message_has_its_largest_size_with_attributes_and_all() {
+    let world = World::new().await;
+    let queue = world.queue("work").await;
+    let set = world.sqs.set_queue_attributes().queue_url(&queue);
+    set.attributes(QueueAttributeName::MaximumMessageSize, "1024")
+        .send()
+        .await
+        .unwrap();
+    let send = |size| {
+        world
+            .sqs
+            .send_message()
+            .queue_url(&queue)
+            .message_body("x".repeat(size))
+    };
+    send(1024).send().await.unwrap();
+    assert_eq!(code(&send(1025).send().await.unwrap_err()), "InvalidParameterValue");
+    let attribute = MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value("v")
+        .build()
+        .unwrap();
+    // Name, type and value count: 1 + 6 + 1.
+    send(1016)
+        .message_attributes("n", attribute.clone())
+        .send()
+        .await
+        .unwrap();
+    let over = send(1017).message_attributes("n", attribute).send().await.unwrap_err();
+    assert_eq!(code(&over), "InvalidParameterValue");
+    assert_eq!(code(&send(0).send().await.unwrap_err()), "InvalidParameterValue");
+    assert_eq!(world.receive(&queue).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_purge_empties_one_queue() {
+    let world = World::new().await;
+    let (queue, other) = (world.queue("work").await, world.queue("other").await);
+    for queue in [&queue, &queue, &other] {
+        send(&world, queue, "x").await;
+    }
+    let received = world.sqs.receive_message().queue_url(&queue).send().await.unwrap();
+    assert_eq!(received.messages().len(), 1);
+    world.sqs.purge_queue().queue_url(&queue).send().await.unwrap();
+    world.cloud.release_in_flight().await.unwrap();
+    assert_eq!(world.receive(&queue).await.len(), 0);
+    assert_eq!(world.receive(&other).await.len(), 1);
+}

@@ -17,6 +17,9 @@ use crate::harness::{House, User, program};
 
 /// When the janitor asks again for what lies still.
 const STUCK: TimeDelta = TimeDelta::minutes(6);
+/// What happens to a backup.
+type Damage = Box<dyn Fn(&Path)>;
+
 const SUCCESS: Option<i32> = Some(0);
 const FAILURE: Option<i32> = Some(1);
 
@@ -220,7 +223,11 @@ async fn a_backup_goes_into_an_empty_directory_outside_the_data() {
         (into.path(), &*data, "is not empty"),
         (&*inside, &data, "would lie in the data directory itself"),
         (&*nothing, &nothing, "there is no data directory"),
-        (&nothing, &house.directory().join("scratch"), "there is nothing of Toktik in"),
+        (
+            &nothing,
+            &house.directory().join("scratch"),
+            "there is nothing of Toktik in",
+        ),
     ] {
         let arguments = [
             "backup",
@@ -263,7 +270,6 @@ async fn what_is_not_a_whole_backup_is_refused_and_leaves_nothing() {
             std::fs::write(backup.join(&file), bytes).unwrap();
         }
     };
-    type Damage = Box<dyn Fn(&Path)>;
     let damages: [(Damage, &str); 9] = [
         (
             Box::new(remove("backup.json")),

@@ -55,8 +55,9 @@ async fn drain_by_two(house: &House) {
     loop {
         let never = CancellationToken::new();
         let functions = Function::ALL.into_iter().filter(|function| function.takes_events());
-        let workers = functions.map(|function| house.worker(function));
-        let drains = workers.flat_map(|worker| [worker.drain(&never), worker.drain(&never)]);
+        let workers: Vec<_> = functions.map(|function| house.worker(function)).collect();
+        let twice = workers.iter().chain(&workers);
+        let drains = twice.map(|worker| Box::pin(worker.drain(&never)));
         let handled = futures::future::join_all(drains).await;
         if handled.into_iter().map(Result::unwrap).sum::<usize>() == 0 {
             return;

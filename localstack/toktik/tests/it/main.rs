@@ -15,6 +15,7 @@ mod delivery;
 mod doctor;
 mod ends;
 mod feed;
+mod full;
 mod harness;
 mod hls;
 mod logs;

@@ -297,7 +297,10 @@ async fn deletes(context: &Context) -> anyhow::Result<()> {
         };
         let message = Message::new(Function::Videos, context.clock.now(), Payload::Deleted(change));
         match context.catalog.delete(&video, &message, message.time).await {
-            Ok(()) => return Ok(context.publish_owed(&message).await),
+            Ok(()) => {
+                context.publish_owed(&message).await;
+                return Ok(());
+            }
             Err(error) if error.is_condition() => {}
             Err(error) => return Err(error.into()),
         }
@@ -316,7 +319,10 @@ async fn retries(context: &Context) -> anyhow::Result<()> {
     };
     let message = Message::new(Function::Videos, context.clock.now(), Payload::Uploaded(clip));
     match context.catalog.retry(&video, &message).await {
-        Ok(()) => Ok(context.publish_owed(&message).await),
+        Ok(()) => {
+            context.publish_owed(&message).await;
+            Ok(())
+        }
         Err(error) if error.is_condition() => Ok(()),
         Err(error) => Err(error.into()),
     }

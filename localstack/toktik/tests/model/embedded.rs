@@ -53,7 +53,9 @@ impl Embedded {
     async fn items(&self) -> Vec<Value> {
         let (_, mut scanned) = self.ask("Scan", json!({"TableName": "toktik"}).to_string()).await;
         let mut items: Vec<Value> = serde_json::from_value(scanned["Items"].take()).unwrap();
-        items.iter_mut().for_each(|item| *item = ordered(item.take()));
+        for item in &mut items {
+            *item = ordered(item.take());
+        }
         items.sort_by_key(Value::to_string);
         items
     }

@@ -15,7 +15,7 @@ mod world;
 
 use actors::Cut;
 use embedded::Embedded;
-use world::World;
+use world::{Trouble, World};
 
 /// Probe, the unit, the pictures, and package.
 const ONE_UNIT: Cut = Cut { sound: false, units: 1 };
@@ -40,27 +40,27 @@ fn explored(world: &World, at_least: usize, ends: &[&str]) {
     println!("{} states; ended {:?}", world.states(), world.ends);
     assert!(world.states() >= at_least, "only {} states", world.states());
     let ended: Vec<&str> = world.ends.keys().map(String::as_str).collect();
-    assert_eq!(ended, ends);
+    assert!(ends.iter().all(|end| ended.contains(end)), "only {ended:?}");
 }
 
 #[test]
 fn in_whichever_order_two_units_become_a_ready_clip() {
-    let mut world = World::new(TWO_UNITS);
-    world.explore(0);
+    let mut world = World::new(TWO_UNITS, Trouble::Nothing);
+    world.explore();
     explored(&world, 5_000, &["ready in generation 1"]);
 }
 
 #[test]
 fn in_whichever_order_sound_and_picture_become_a_ready_clip() {
-    let mut world = World::new(WITH_SOUND);
-    world.explore(0);
-    explored(&world, 5_000, &["ready in generation 1"]);
+    let mut world = World::new(WITH_SOUND, Trouble::Nothing);
+    world.explore();
+    explored(&world, 60_000, &["ready in generation 1"]);
 }
 
 #[test]
 fn whatever_goes_wrong_once_every_run_ends() {
-    let mut world = World::new(ONE_UNIT);
-    world.explore(1);
+    let mut world = World::new(ONE_UNIT, Trouble::Anything);
+    world.explore();
     let ends = [
         "deleted in generation 1",
         "failed in generation 1",
@@ -71,10 +71,23 @@ fn whatever_goes_wrong_once_every_run_ends() {
     explored(&world, 300_000, &ends);
 }
 
+#[test]
+fn whenever_a_clip_is_decided_the_janitor_cleans_up_behind_everybody() {
+    let mut world = World::new(ONE_UNIT, Trouble::Decided);
+    world.explore();
+    let ends = [
+        "deleted in generation 1",
+        "failed in generation 1",
+        "ready in generation 1",
+        "rejected in generation 1",
+    ];
+    explored(&world, 100_000, &ends);
+}
+
 /// Too much happens to try out everything; these are walks by chance through a larger world.
 #[test]
 fn however_much_goes_wrong_every_run_ends() {
-    let mut world = World::new(EVERYTHING);
+    let mut world = World::new(EVERYTHING, Trouble::Anything);
     for seed in 0..400 {
         world.wander(6, chooser(seed));
     }
@@ -85,7 +98,6 @@ fn however_much_goes_wrong_every_run_ends() {
         "ready in generation 1",
         "ready in generation 2",
         "rejected in generation 1",
-        "rejected in generation 2",
     ];
     explored(&world, 100_000, &ends);
 }
@@ -93,7 +105,7 @@ fn however_much_goes_wrong_every_run_ends() {
 /// Or what was proved was proved of something else.
 #[test]
 fn the_simulated_table_answers_as_the_embedded_one() {
-    let mut world = World::new(EVERYTHING);
+    let mut world = World::new(EVERYTHING, Trouble::Anything);
     (0..20).for_each(|seed| world.wander(6, chooser(seed)));
     let questions: Vec<_> = world.questions().step_by(11).collect();
     assert!(questions.len() > 200, "only {} questions", questions.len());

@@ -3,7 +3,7 @@
 //! Table and bucket are one map. Of DynamoDB it knows what the catalog writes and panics at anything else; a test beside
 //! it holds it against the embedded DynamoDB, question by question.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::rc::Rc;
 
@@ -85,7 +85,7 @@ pub(crate) type Item = Map<String, Value>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Store {
     pub(crate) items: BTreeMap<(String, String), Rc<Text>>,
-    pub(crate) objects: BTreeMap<String, ()>,
+    pub(crate) objects: BTreeSet<String>,
 }
 
 /// An item as JSON whose keys are in order, and read.
@@ -142,9 +142,8 @@ impl Store {
     }
 
     pub(crate) fn put(&mut self, item: Item) {
-        let item = match ordered(Value::Object(item)) {
-            Value::Object(item) => item,
-            _ => unreachable!(),
+        let Value::Object(item) = ordered(Value::Object(item)) else {
+            unreachable!("an object stays one")
         };
         let text = serde_json::to_string(&item).unwrap();
         self.items.insert(key_of(&item), Rc::new(Text { text, item }));
@@ -154,19 +153,19 @@ impl Store {
     pub(crate) fn serve(&mut self, ask: &Ask) -> Reply {
         match ask {
             Ask::Table(operation, input) => self.table(operation, &serde_json::from_str(input).unwrap()),
-            Ask::Head(key) if self.objects.contains_key(key) => fine(""),
+            Ask::Head(key) if self.objects.contains(key) => fine(""),
             Ask::Head(_) => Reply {
                 status: 404,
                 body: String::new(),
             },
             Ask::List(prefix) => fine(&self.list(prefix)),
             Ask::Put(key) => {
-                let before = self.objects.insert(key.clone(), ());
-                assert!(before.is_none(), "an object is written over: {key}");
+                let is_new = self.objects.insert(key.clone());
+                assert!(is_new, "an object is written over: {key}");
                 fine("")
             }
             Ask::Remove(keys) => {
-                self.objects.retain(|key, ()| !keys.contains(key));
+                self.objects.retain(|key| !keys.contains(key));
                 fine("<DeleteResult/>")
             }
             Ask::Send(..) => fine(r#"{"MessageId":"1","MD5OfMessageBody":""}"#),
@@ -174,10 +173,16 @@ impl Store {
     }
 
     fn list(&self, prefix: &str) -> String {
-        let found = self.objects.keys().filter(|key| key.starts_with(prefix));
-        let contents: String = found
-            .map(|key| format!("<Contents><Key>{key}</Key></Contents>"))
+        let found: Vec<&str> = self
+            .objects
+            .iter()
+            .filter(|key| key.starts_with(prefix))
+            .map(String::as_str)
             .collect();
+        let contents = match found.join("</Key></Contents><Contents><Key>") {
+            none if none.is_empty() => none,
+            keys => format!("<Contents><Key>{keys}</Key></Contents>"),
+        };
         format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
     }
 

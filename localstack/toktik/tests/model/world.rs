@@ -2,8 +2,8 @@
 //!
 //! Two workers take messages in any order; the owner and the janitor come in between. What is bounded is misfortune: a
 //! worker that dies, an acknowledgement that is lost, a message that comes twice, time that runs out under those who work
-//! (their leases end, their messages come again), work that fails, a clip that is deleted, a janitor who looks at a bad
-//! moment. Everything else happens in every order, request by request; a clip that failed may be tried again.
+//! (their leases end, their messages come again), work that fails, a clip that is deleted, a janitor who looks at a clip
+//! before its round. Everything else happens in every order, request by request; a clip that failed may be tried again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -37,6 +37,10 @@ struct State {
     time: u16,
     /// Misfortunes that may still happen.
     left: u8,
+    /// Whether the janitor has looked at the decided clip while others were still at it.
+    looked: bool,
+    /// Whether time ran out under somebody, who may go on writing objects for a while.
+    overran: bool,
     is_end: bool,
 }
 
@@ -50,11 +54,23 @@ enum How {
     Beat(u32),
     Dead(u32),
     Unheard(u32),
+    Looked,
     TimeRanOut,
     Rest,
 }
 
+/// What may go wrong, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Nothing,
+    /// Any misfortune there is.
+    Anything,
+    /// The clip is decided while others are still at it, and the janitor looks at it then. Nobody tries again.
+    Decided,
+}
+
 pub(crate) struct World {
+    trouble: Trouble,
     cut: Cut,
     runs: Runs,
     stores: Arena<Store>,
@@ -69,8 +85,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(cut: Cut) -> Self {
+    pub(crate) fn new(cut: Cut, trouble: Trouble) -> Self {
         Self {
+            trouble,
             cut,
             runs: Runs::new(cut),
             stores: Arena::default(),
@@ -83,9 +100,9 @@ impl World {
         }
     }
 
-    /// Every state that a clip can come to with so many misfortunes.
-    pub(crate) fn explore(&mut self, misfortunes: u8) {
-        let first = self.first(misfortunes);
+    /// Every state that a clip can come to.
+    pub(crate) fn explore(&mut self) {
+        let first = self.first(u8::from(self.trouble != Trouble::Nothing));
         self.reach(None, first, How::Beginning);
         let mut next = 0;
         while next < self.states.len() {
@@ -131,6 +148,8 @@ impl World {
             letters: Vec::new(),
             time: 0,
             left: misfortunes,
+            looked: false,
+            overran: false,
             is_end: false,
         };
         self.perform(0, &mut state, Actor::Uploads);
@@ -221,14 +240,25 @@ impl World {
             self.rest(from, &state);
         }
         let facts = self.facts(from, state.store);
-        let may_retry = facts.status == Some(Status::Failed) && facts.generation < GENERATIONS;
+        let may_retry =
+            facts.status == Some(Status::Failed) && facts.generation < GENERATIONS && self.trouble == Trouble::Anything;
         self.come(from, &state, Actor::Retries, may_retry);
-        if state.left > 0 {
-            let poorer = State {
-                left: state.left - 1,
-                ..state
-            };
+        if self.trouble == Trouble::Decided {
+            self.look(from, &state, &facts);
+        }
+        if let Some(poorer) = state.poorer() {
             self.suffer(from, &poorer);
+        }
+    }
+
+    /// Once the janitor looks at a decided clip while others are still at it; nobody comes in between.
+    fn look(&mut self, from: u32, state: &State, facts: &Facts) {
+        let is_decided = facts.status.is_some_and(Status::is_final);
+        if is_decided && facts.looked_after && !state.looked && !state.slots.is_empty() {
+            let mut looked = state.clone();
+            looked.looked = true;
+            self.perform(from, &mut looked, Actor::Looks);
+            self.reach(Some(from), looked, How::Looked);
         }
     }
 
@@ -255,8 +285,9 @@ impl World {
             Waits::Over(verdict) => self.leave(from, state, slot, verdict, how),
             Waits::Work => self.work(from, &state, slot, how),
             Waits::Store(ask) if self.is_nobodys_business(&state, node, ask) => {
-                if matches!(*self.runs.asks.get(ask), Ask::Send(..)) {
-                    self.die(from, &state, slot);
+                let is_sent = matches!(*self.runs.asks.get(ask), Ask::Send(..));
+                if let Some(poorer) = state.poorer().filter(|_| is_sent && self.trouble == Trouble::Anything) {
+                    self.die(from, &poorer, slot);
                 }
                 let answer = self.serve(from, &mut state, node, ask);
                 self.told(from, state, slot, answer, how);
@@ -269,16 +300,12 @@ impl World {
     fn work(&mut self, from: u32, state: &State, slot: usize, how: How) {
         let made = self.runs.answers.number(Answer::Work(Luck::Made));
         self.told(from, state.clone(), slot, made, how);
-        if state.left == 0 {
-            return;
-        }
+        let Some(poorer) = state.poorer() else { return };
         for luck in [Luck::Refused, Luck::Hopeless, Luck::Later] {
             let answer = self.runs.answers.number(Answer::Work(luck));
-            let poorer = State {
-                left: state.left - 1,
-                ..state.clone()
-            };
-            self.told(from, poorer, slot, answer, how);
+            if luck != Luck::Later || self.trouble == Trouble::Anything {
+                self.told(from, poorer.clone(), slot, answer, how);
+            }
         }
     }
 
@@ -315,11 +342,8 @@ impl World {
 
     /// The acknowledgement does not arrive.
     fn lost(&mut self, from: u32, state: &State, (node, letter): (u32, u32)) {
-        if state.left > 0 && self.runs.nodes[node as usize].wrote {
-            let mut unheard = State {
-                left: state.left - 1,
-                ..state.clone()
-            };
+        let Some(mut unheard) = state.poorer() else { return };
+        if self.trouble == Trouble::Anything && self.runs.nodes[node as usize].wrote {
             unheard.letters.push((letter, false));
             self.reach(Some(from), unheard, How::Unheard(node));
         }
@@ -375,7 +399,7 @@ impl World {
         }
         if after.is_end {
             let facts = self.facts(from, after.store);
-            self.demand(from, rules::at_the_end(&facts));
+            self.demand(from, rules::at_the_end(&facts, after.overran));
             let status = facts.status.unwrap().as_str();
             *self
                 .ends
@@ -395,41 +419,41 @@ impl World {
 
     /// What may go wrong; it is paid for already.
     fn suffer(&mut self, from: u32, state: &State) {
-        for slot in 0..state.slots.len() {
-            let rich = State {
-                left: state.left + 1,
-                ..state.clone()
-            };
-            self.die(from, &rich, slot);
-        }
-        self.deliver_again(from, state);
-        if !state.slots.is_empty() {
-            let mut late = state.clone();
-            late.time += 1;
-            // What nobody gave a sign of is delivered again.
-            late.letters
-                .extend(state.slots.iter().filter_map(|(_, letter)| Some(((*letter)?, false))));
-            self.reach(Some(from), late, How::TimeRanOut);
-        }
         let facts = self.facts(from, state.store);
         let (status, looked_after) = (facts.status.unwrap(), facts.looked_after);
         self.come(from, state, Actor::Deletes, status != Status::Deleted);
+        if self.trouble == Trouble::Decided {
+            return;
+        }
         self.come(from, state, Actor::Looks, looked_after);
+        for slot in 0..state.slots.len() {
+            self.die(from, state, slot);
+        }
+        self.deliver_again(from, state);
+        if !state.slots.is_empty() {
+            self.overrun(from, state);
+        }
+    }
+
+    /// Leases end, and what nobody gave a sign of is delivered again.
+    fn overrun(&mut self, from: u32, state: &State) {
+        let mut late = state.clone();
+        late.time += 1;
+        late.overran = true;
+        let in_flight = state.slots.iter().filter_map(|(_, letter)| *letter);
+        late.letters.extend(in_flight.map(|letter| (letter, false)));
+        self.reach(Some(from), late, How::TimeRanOut);
     }
 
     /// Who has done nothing may as well not have been there.
     fn die(&mut self, from: u32, state: &State, slot: usize) {
         let (node, letter) = state.slots[slot];
-        if state.left == 0 || !self.runs.nodes[node as usize].wrote {
-            return;
+        if self.runs.nodes[node as usize].wrote {
+            let mut dead = state.clone();
+            dead.slots.remove(slot);
+            dead.letters.extend(letter.map(|letter| (letter, false)));
+            self.reach(Some(from), dead, How::Dead(node));
         }
-        let mut dead = State {
-            left: state.left - 1,
-            ..state.clone()
-        };
-        dead.slots.remove(slot);
-        dead.letters.extend(letter.map(|letter| (letter, false)));
-        self.reach(Some(from), dead, How::Dead(node));
     }
 
     fn deliver_again(&mut self, from: u32, state: &State) {
@@ -485,6 +509,7 @@ impl World {
             How::Beat(node) => format!("renewed: {}", self.say(node)),
             How::Dead(node) => format!("dead: {}", self.say(node)),
             How::Unheard(node) => format!("not acknowledged: {}", self.say(node)),
+            How::Looked => "the janitor looks".to_owned(),
             How::TimeRanOut => "time passes".to_owned(),
             How::Rest => "time passes, and the janitor sweeps".to_owned(),
         }
@@ -523,6 +548,12 @@ impl World {
 }
 
 impl State {
+    /// After a misfortune, if there is one left.
+    fn poorer(&self) -> Option<Self> {
+        let left = self.left.checked_sub(1)?;
+        Some(Self { left, ..self.clone() })
+    }
+
     fn is_planned(&self, world: &World) -> bool {
         world.facts.get(&self.store).is_some_and(|facts| facts.is_planned)
     }

@@ -73,7 +73,10 @@ impl Ended {
             self.video
         );
         let sentence = self.video["error"]["message"].as_str().unwrap();
-        assert!(sentence.len() > 20 && sentence.ends_with('.'), "not a sentence: {sentence}");
+        assert!(
+            sentence.len() > 20 && sentence.ends_with('.'),
+            "not a sentence: {sentence}"
+        );
         self
     }
 

@@ -121,7 +121,7 @@ async fn pass(State(door): State<Door>, request: Request) -> Response {
     let body = answer.body.clone();
     let response = answer.into_response(&parts.method);
     match sky {
-        Some(sky) => sky.passed(response, body),
+        Some(sky) => sky.passed(response, &body),
         None => response,
     }
 }

@@ -77,13 +77,13 @@ impl Sky {
             Weather::Hanging => {
                 // An error means that the test is over.
                 self.weather.subscribe().wait_for(|now| *now != weather).await.ok();
-                Some(broken(Bytes::new()))
+                Some(broken(&Bytes::new()))
             }
         }
     }
 
     /// What becomes of the store's answer on its way.
-    pub(crate) fn passed(&self, answer: Response, body: Bytes) -> Response {
+    pub(crate) fn passed(&self, answer: Response, body: &Bytes) -> Response {
         match self.now() {
             Weather::Resetting => broken(body),
             Weather::Slow => in_drops(answer, body),
@@ -113,7 +113,7 @@ fn slow_down(headers: &HeaderMap) -> Response {
 }
 
 /// Half of the answer, and then the connection is gone.
-fn broken(body: Bytes) -> Response {
+fn broken(body: &Bytes) -> Response {
     let half = body.slice(..body.len() / 2);
     let parts = stream::iter([Ok(half), Err(std::io::Error::other("the connection broke"))]);
     let length = (body.len() + 1).to_string();
@@ -121,7 +121,7 @@ fn broken(body: Bytes) -> Response {
 }
 
 /// All of the answer, one piece after the other.
-fn in_drops(mut answer: Response, body: Bytes) -> Response {
+fn in_drops(mut answer: Response, body: &Bytes) -> Response {
     const PIECES: usize = 8;
     const BETWEEN: Duration = Duration::from_millis(100);
     let size = body.len().div_ceil(PIECES).max(1);

@@ -238,6 +238,8 @@ async fn a_url_takes_exactly_what_was_announced_once() {
     let upload = house.announce(&user, 4).await["upload"].take();
     let put = |bytes: &[u8]| send(signed(&upload, bytes.to_vec()));
     let refused = |answer: Answer| assert_eq!(answer.status, StatusCode::FORBIDDEN, "{answer:?}");
+    // The store has said by now that it can tell of uploads.
+    house.drain().await;
     let before = house.stored().await;
 
     refused(put(b"12345").await);
@@ -274,6 +276,7 @@ async fn a_url_runs_out() {
     house.advance(TimeDelta::minutes(-61));
     let user = house.user("ada").await;
     let upload = house.announce(&user, 4).await["upload"].take();
+    house.drain().await;
     let before = house.stored().await;
     assert_eq!(
         send(signed(&upload, b"1234".to_vec())).await.status,

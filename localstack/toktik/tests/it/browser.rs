@@ -38,7 +38,10 @@ async fn watch(url: &str, player: Player) -> Value {
         packages.display()
     );
     let mut node = tokio::process::Command::new("node");
-    node.arg(directory.join("play.mjs")).arg(url).kill_on_drop(true);
+    // As fast as people watch: faster, a busy machine would show as stalls that no viewer has.
+    node.arg(directory.join("play.mjs"))
+        .args([url, "--rate", "1"])
+        .kill_on_drop(true);
     if matches!(player, Player::Native) {
         node.arg("--native");
     }

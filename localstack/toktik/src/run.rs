@@ -6,12 +6,22 @@ use std::process::ExitCode;
 use toktik_events::Function;
 use toktik_runtime::run_function;
 
+/// Stands in front of the functions, and is none that an event or a route could name.
+const GATEWAY: &str = "gateway";
+
 pub fn main(function: &str, arguments: Vec<OsString>) -> ExitCode {
     let names = Function::ALL.map(Function::name).join(", ");
     if ["--help", "-h"].contains(&function) {
-        println!("Usage: toktik run FUNCTION [SETTINGS]\n\nFunctions: {names}");
+        println!(
+            "Usage: toktik run FUNCTION [SETTINGS]\n\nFunctions: {names}; and {GATEWAY}, in front of those that answer requests"
+        );
         println!("\n`toktik run FUNCTION --help` lists the settings of one.");
         return ExitCode::SUCCESS;
+    }
+    if function == GATEWAY {
+        let name = format!("toktik run {GATEWAY}");
+        let arguments = std::iter::once(OsString::from(&name)).chain(arguments);
+        return toktik_gateway::main(&name, arguments);
     }
     let function: Function = match function.parse() {
         Ok(function) => function,

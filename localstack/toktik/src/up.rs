@@ -146,7 +146,7 @@ impl Assembly {
         let mut context = Context::new(&settings.common, clients, Arc::new(verify.verifier()?))?;
         context.clock = clock;
         context.lease_check = LEASE_CHECK.min(settings.common.stores.lease_check);
-        context.store_beside_api = true;
+        context.addresses.store_beside_api = true;
         take_over(&context, &cloud).await?;
         let mut api = OpenApiRouter::new();
         let mut workers = Vec::new();

@@ -31,8 +31,6 @@ pub struct Context {
     /// How long a step or a delivery is somebody's without a sign of life.
     pub lease: Duration,
     pub lease_check: Duration,
-    /// The object store answers under the same address as the API.
-    pub store_beside_api: bool,
 }
 
 /// SDK clients for the three stores.
@@ -95,7 +93,6 @@ impl Context {
             addresses: common.addresses.clone(),
             lease,
             lease_check: lease_check.min(sign_of_life(lease)),
-            store_beside_api: false,
         })
     }
 

@@ -51,7 +51,6 @@ pub fn router(api: OpenApiRouter, context: &Context) -> anyhow::Result<Router> {
     };
     let book = AddressBook {
         addresses: context.addresses.clone(),
-        store_beside_api: context.store_beside_api,
     };
     Ok(layers::around(router, gate, book)
         .merge(operations())

@@ -23,6 +23,20 @@ pub struct Common {
     pub log: Log,
 }
 
+/// Where a program without events listens.
+#[derive(Args, Clone, Debug)]
+pub struct Listen {
+    /// Address to serve on. Unset: all addresses at the port in PORT, or 127.0.0.1:8080
+    #[arg(long, env = "TOKTIK_LISTEN")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Listen {
+    pub fn listen(&self) -> SocketAddr {
+        listen(self.listen)
+    }
+}
+
 #[derive(Args, Clone, Debug)]
 pub struct Server {
     /// Address to serve on. Unset: all addresses at the port in PORT, or 127.0.0.1:8080; a queue worker, which serves
@@ -45,12 +59,7 @@ pub enum Host {
 
 impl Server {
     pub fn listen(&self) -> SocketAddr {
-        let port = || std::env::var("PORT").ok()?.parse().ok();
-        match (self.listen, port()) {
-            (Some(listen), _) => listen,
-            (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
-            (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)),
-        }
+        listen(self.listen)
     }
 
     /// Several queue workers may be on one machine.
@@ -68,6 +77,16 @@ impl Server {
         let told_to_listen = std::env::var_os("PORT").is_some();
         self.host
             .unwrap_or(if told_to_listen { Host::Http } else { Host::Queue })
+    }
+}
+
+/// Platforms say the port and nothing else.
+fn listen(told: Option<SocketAddr>) -> SocketAddr {
+    let port = || std::env::var("PORT").ok()?.parse().ok();
+    match (told, port()) {
+        (Some(listen), _) => listen,
+        (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
+        (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)),
     }
 }
 
@@ -122,9 +141,44 @@ pub struct Addresses {
     /// beside the API, else the store's own address
     #[arg(long, env = "TOKTIK_PUBLIC_S3_URL")]
     pub public_s3_url: Option<String>,
-    /// Believe the X-Forwarded-For and X-Forwarded-Proto of a proxy in front
-    #[arg(long, env = "TOKTIK_TRUST_PROXY", value_parser = BoolishValueParser::new())]
-    pub trust_proxy: bool,
+    /// Which of a proxy's words to believe: none (`false`); the last X-Forwarded-For and the X-Forwarded-Proto that a
+    /// proxy in front adds (`true`); or the Forwarded header (RFC 7239) that Toktik's own gateway puts in place of any
+    /// other, where nobody else can reach this function (`forwarded`)
+    #[arg(
+        long,
+        env = "TOKTIK_TRUST_PROXY",
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        value_parser = trust
+    )]
+    pub trust_proxy: Trust,
+    /// The object store is reached under the same address as this API, as behind Toktik's gateway: URLs are signed for
+    /// the request's own Host
+    #[arg(long, env = "TOKTIK_STORE_BESIDE_API", value_parser = BoolishValueParser::new())]
+    pub store_beside_api: bool,
+}
+
+/// What is believed of where a request comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// What the connection says.
+    #[default]
+    Connection,
+    /// `X-Forwarded-For` and its kin, to which each proxy adds.
+    XForwarded,
+    /// `Forwarded`, which the gateway replaces.
+    Forwarded,
+}
+
+fn trust(text: &str) -> Result<Trust, String> {
+    match text {
+        "forwarded" => Ok(Trust::Forwarded),
+        "true" | "yes" | "on" | "1" => Ok(Trust::XForwarded),
+        "false" | "no" | "off" | "0" | "" => Ok(Trust::Connection),
+        _ => Err("expected false, true or forwarded".to_owned()),
+    }
 }
 
 /// What becomes of the uploaded file itself.

@@ -8,14 +8,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use crate::http::Problem;
-use crate::settings::Addresses;
+use crate::settings::{Addresses, Trust};
 
 /// How addresses are found. The host puts it into every request.
 #[derive(Clone, Debug)]
 pub struct AddressBook {
     pub addresses: Addresses,
-    /// The object store answers under the same address as the API.
-    pub store_beside_api: bool,
 }
 
 /// Where this client reaches the object store; none means the store's own address.
@@ -35,7 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|info| info.0.ip());
-        if !book(parts).addresses.trust_proxy {
+        if book(parts).addresses.trust_proxy == Trust::Connection {
             return Ok(Self(connection));
         }
         Ok(Self(forwarded_for(&parts.headers).or(connection)))
@@ -59,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for StoreAddress {
         if let Some(url) = &book.addresses.public_s3_url {
             return Ok(Self(Some(trimmed(url))));
         }
-        if book.store_beside_api {
+        if book.addresses.store_beside_api {
             return own_address(parts, &book).map(|address| Self(Some(address)));
         }
         Ok(Self(None))
@@ -92,7 +90,8 @@ fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
         .or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
     let host = host.filter(|host| is_authority(host));
     let host = host.ok_or_else(|| Problem::malformed("The request has no usable Host header."))?;
-    let forwarded = text(&parts.headers, "x-forwarded-proto").filter(|_| book.addresses.trust_proxy);
+    let forwarded =
+        text(&parts.headers, "x-forwarded-proto").filter(|_| book.addresses.trust_proxy != Trust::Connection);
     let scheme = if forwarded == Some("https") { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))
 }

@@ -13,7 +13,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 use tracing::Instrument;
 
-use crate::http::{AddressBook, Gate, Problem};
+use crate::http::{AddressBook, Gate, Problem, forwarded};
+use crate::settings::Trust;
 use crate::trace;
 
 /// No request of the API needs more.
@@ -23,13 +24,19 @@ const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
 /// The router as a host serves it.
 pub fn around(api: Router, gate: Gate, book: AddressBook) -> Router {
-    api.method_not_allowed_fallback(method_not_allowed)
+    let behind_gateway = book.addresses.trust_proxy == Trust::Forwarded;
+    let api = api
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(observe))
         .layer(Extension(gate))
         .layer(Extension(book))
         .layer(CompressionLayer::new())
-        .layer(cross_origin())
+        .layer(cross_origin());
+    if behind_gateway {
+        return api.layer(from_fn(forwarded::believe));
+    }
+    api
 }
 
 /// Any page may use the API and play clips, with a bearer token or as a stranger. Cookies are not for them: without
@@ -73,7 +80,7 @@ pub async fn method_not_allowed() -> Problem {
 }
 
 /// Gives the request its place in a trace, and measures it.
-async fn observe(request: Request, next: Next) -> Response {
+pub async fn observe(request: Request, next: Next) -> Response {
     let trace = trace_of(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>();

@@ -3,6 +3,7 @@
 mod address;
 mod caller;
 mod field;
+mod forwarded;
 mod idempotency;
 mod input;
 pub mod layers;
@@ -12,6 +13,7 @@ mod problem;
 pub use address::{AddressBook, ClientAddress, ServiceAddress, StoreAddress};
 pub use caller::{ACCESS_COOKIE, Caller, Gate, Viewer, cookie, require_same_origin};
 pub use field::Field;
+pub use forwarded::Forwarded;
 pub use idempotency::{fingerprint, idempotency_key};
 pub use input::{Check, Input, Parameters, PathId, PathName};
 pub use page::{Page, PageQuery};

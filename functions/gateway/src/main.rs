@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    toktik_gateway::main("toktik-gateway", std::env::args_os())
+}

@@ -6,7 +6,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use toktik_events::routes;
 
-use crate::harness::{Answer, House, PASSWORD, send};
+use crate::client::{Answer, send};
+use crate::harness::{House, PASSWORD};
 
 async fn get(house: &House, path: &str) -> Answer {
     send(house.request(Method::GET, path)).await

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::clips::{play, silent_clip, tiny_clip};
-use crate::harness::{House, User, program};
+use crate::harness::{House, User};
+use crate::running::program;
 
 /// When the janitor asks again for what lies still.
 const STUCK: TimeDelta = TimeDelta::minutes(6);

@@ -8,7 +8,8 @@ use toktik_events::Function;
 use toktik_identity::{Identity, Role, SessionId, Signer, UserId};
 
 use crate::broker::brokered;
-use crate::harness::{House, PASSWORD, User, send};
+use crate::client::send;
+use crate::harness::{House, PASSWORD, User};
 
 const CROWD: usize = 200;
 const SECRET: [&str; 2] = ["--token-secret", "a secret that is long enough for anybody"];

@@ -9,8 +9,9 @@ use toktik_catalog::videos::Trouble;
 use toktik_events::{Function, Message, Payload};
 use toktik_runtime::step;
 
+use crate::client::{send, signed};
 use crate::clips::tiny_clip;
-use crate::harness::{House, User, send, signed};
+use crate::harness::{House, User};
 
 /// After this nothing can write for a deleted clip any more.
 const QUIET: TimeDelta = TimeDelta::hours(4);

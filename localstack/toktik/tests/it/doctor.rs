@@ -4,7 +4,7 @@ use std::process::Command;
 
 use toktik_media::sandbox;
 
-use crate::harness::program;
+use crate::running::program;
 
 /// What it prints, and whether it is content.
 fn doctor(arguments: &[&str]) -> (bool, String) {

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::harness::{Answer, PASSWORD, client, program, send, signed};
+use crate::client::{Answer, client, send, signed};
+use crate::harness::PASSWORD;
+use crate::running::program;
 
 /// Does as it is told on its standard input, and ends the program with it.
 const SHELL: &str = r#"

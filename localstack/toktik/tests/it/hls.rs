@@ -17,8 +17,10 @@ use toktik_check::{Report, check};
 use toktik_events::Function;
 use tower_http::compression::CompressionLayer;
 
+use crate::client::client;
 use crate::clips::{clip, make, silent_clip, tiny_clip};
-use crate::harness::{House, User, client, program};
+use crate::harness::{House, User};
+use crate::running::program;
 
 /// Asserts that the presentation breaks no clause, and follows every recommendation too.
 pub(crate) async fn assert_clean(playlist_url: &str) {

@@ -9,9 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
+use crate::client::{Answer, client, send, signed};
 use crate::clips::tiny_clip;
-use crate::harness::{Answer, PASSWORD, client, send, signed};
-use crate::processes::{PATIENCE, Running, until, up};
+use crate::harness::PASSWORD;
+use crate::processes::up;
+use crate::running::{PATIENCE, Running, until};
 
 const WRONG: &str = "a wrong password";
 const NEW: &str = "another good password";

@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, House, User, send, signed};
+use crate::client::{Answer, send, signed};
+use crate::harness::{House, User};
 
 const PART: usize = 5 << 20;
 /// Two whole parts and a bit.

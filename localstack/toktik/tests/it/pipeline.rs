@@ -15,8 +15,9 @@ use toktik_runtime::server;
 use tower::ServiceExt;
 
 use crate::broker::{brokered, stubbornly_brokered};
+use crate::client::{send, signed};
 use crate::clips::{clip, silent_clip};
-use crate::harness::{House, User, send, signed};
+use crate::harness::{House, User};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 /// The one unit of a short clip's picture.

@@ -5,8 +5,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use toktik_events::Function;
 
+use crate::client::{Answer, client, send};
 use crate::clips::{play, tiny_clip};
-use crate::harness::{Answer, House, User, client, send};
+use crate::harness::{House, User};
 
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 const FINAL: &str = "public, max-age=60";

@@ -8,149 +8,21 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::process::Command;
 use toktik_events::Function;
 
+use crate::client::Answer;
 use crate::clips::{long_clip, play, silent_clip};
-use crate::harness::{Answer, PASSWORD, client, program, send, signed};
+use crate::running::{PATIENCE, Running, SOON, toktik, until};
 
-const SOON: Duration = Duration::from_secs(2);
-/// Building and playing clips on a machine that others use too.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 const MEGABYTE: u64 = 1 << 20;
 const IDLE: u64 = 80 * MEGABYTE;
 
-/// Looks until there is an answer.
-pub(crate) async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not after {limit:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// A program of ours that runs until the test is over.
-pub(crate) struct Running {
-    child: Child,
-    /// What its first line on stderr that has an address says.
-    pub(crate) base: String,
-    /// Reads what it says on stderr, to the end.
-    said: JoinHandle<String>,
-}
-
 impl Running {
-    /// `words` come before the address in the line that says where it serves.
-    pub(crate) async fn start(command: &mut Command, words: &str) -> Self {
-        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        let base = loop {
-            let Some(line) = lines.next_line().await.unwrap() else {
-                panic!("it ended: {said}");
-            };
-            said.extend([&line, "\n"]);
-            if let Some((_, rest)) = line.split_once(words) {
-                let rest = rest.trim_start_matches("http://");
-                let address = rest.split([' ', ')']).next().unwrap();
-                break format!("http://{address}");
-            }
-        };
-        // A full pipe would hold it up.
-        let said = tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                said.extend([&line, "\n"]);
-            }
-            said
-        });
-        Self { child, base, said }
-    }
-
     async fn up(data: &Path) -> Self {
         Self::start(&mut up(data), "Toktik is at ").await
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.id().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = std::process::Command::new("kill")
-            .args([name, &self.pid().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// Asks it to end, asserts that it does so at once and without complaint, and returns all that it has logged.
-    pub(crate) async fn stop(mut self) -> String {
-        self.signal("-TERM");
-        let ended = tokio::time::timeout(SOON, self.child.wait()).await;
-        let status = ended.expect("it does not end").unwrap();
-        assert_eq!(status.code(), Some(0), "{status}");
-        self.said.await.unwrap()
-    }
-
-    async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    pub(crate) async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
-        let mut request = client().request(method, format!("{}{path}", self.base));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        send(request).await
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, None, None).await
-    }
-
-    /// Somebody's access token.
-    async fn token(&self) -> String {
-        let account = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
-        let registered = self
-            .call(Method::POST, "/api/v1/auth/register", None, Some(account))
-            .await;
-        registered.expect(StatusCode::CREATED);
-        let login = json!({"username": "ada", "password": PASSWORD});
-        let session = self.call(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
-        session.expect(StatusCode::OK)["access_token"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    }
-
-    async fn upload(&self, token: &str, bytes: Vec<u8>) -> String {
-        let body = json!({"title": "A", "filename": "a.mp4", "size": bytes.len(), "content_type": "video/mp4"});
-        let created = self.call(Method::POST, "/api/v1/videos", Some(token), Some(body)).await;
-        let created = created.expect(StatusCode::CREATED);
-        send(signed(&created["upload"], bytes)).await.expect(StatusCode::OK);
-        let id = created["video"]["id"].as_str().unwrap().to_owned();
-        let path = format!("/api/v1/videos/{id}/upload/complete");
-        self.call(Method::POST, &path, Some(token), None)
-            .await
-            .expect(StatusCode::ACCEPTED);
-        id
-    }
-
-    async fn until_ready(&self, id: &str) -> Value {
-        until("the clip is ready", PATIENCE, async || {
-            let video = self.get(&format!("/api/v1/videos/{id}")).await.expect(StatusCode::OK);
-            assert_ne!(video["status"], "failed", "{video}");
-            (video["status"] == "ready").then_some(video)
-        })
-        .await
     }
 
     /// Bytes of memory that are really there.
@@ -159,21 +31,6 @@ impl Running {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
-}
-
-/// Our program without any settings from outside.
-fn toktik(arguments: &[&str]) -> Command {
-    let mut command = Command::new(program());
-    let foreign = |name: &str| {
-        ["TOKTIK_", "AWS_", "PORT", "K_SINK"]
-            .iter()
-            .any(|start| name.starts_with(start))
-    };
-    for (name, _) in std::env::vars().filter(|(name, _)| foreign(name)) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-    command
 }
 
 pub(crate) fn up(data: &Path) -> Command {

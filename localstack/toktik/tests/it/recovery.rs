@@ -12,8 +12,9 @@ use toktik_events::payload::Clip;
 use toktik_events::{Function, Message, Payload};
 
 use crate::broker::brokered;
+use crate::client::{send, signed};
 use crate::clips::{clip, silent_clip};
-use crate::harness::{House, User, send, signed};
+use crate::harness::{House, User};
 
 /// When whoever wrote an event into the outbox has had its chance to publish it.
 const OVERDUE: TimeDelta = TimeDelta::seconds(31);

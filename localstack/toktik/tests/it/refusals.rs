@@ -8,7 +8,8 @@ use toktik_events::Function;
 
 use crate::broker::{Broker, brokered};
 use crate::clips::{clip, make};
-use crate::harness::{House, User, program};
+use crate::harness::{House, User};
+use crate::running::program;
 
 /// One colour: quick to make and to look at.
 fn picture(size: &str, rate: u32, seconds: u32) -> String {

@@ -7,8 +7,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use toktik_events::Function;
 
+use crate::client::{Answer, client, send, signed};
 use crate::clips::tiny_clip;
-use crate::harness::{Answer, House, User, client, send, signed};
+use crate::harness::{House, User};
 
 fn wanted() -> Value {
     json!({

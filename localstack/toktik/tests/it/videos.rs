@@ -7,8 +7,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use toktik_catalog::videos::Trouble;
 
+use crate::client::{send, signed};
 use crate::clips::tiny_clip;
-use crate::harness::{House, PASSWORD, User, send, signed};
+use crate::harness::{House, PASSWORD, User};
 
 /// Keys and types of `GET /videos/{id}`, exactly.
 #[track_caller]
@@ -45,7 +46,7 @@ fn assert_keys(value: &Value, keys: &str, more: &[&str]) {
     assert_eq!(found, expected, "{value}");
 }
 
-async fn delete(house: &House, id: &str, user: &User) -> crate::harness::Answer {
+async fn delete(house: &House, id: &str, user: &User) -> crate::client::Answer {
     house
         .call(Method::DELETE, &format!("/videos/{id}"), Some(user), None)
         .await
@@ -304,7 +305,7 @@ async fn only_what_has_failed_can_be_tried_again() {
     assert_eq!(house.messages().await, 0);
 }
 
-async fn retry_of(house: &House, id: String, user: Option<&User>) -> crate::harness::Answer {
+async fn retry_of(house: &House, id: String, user: Option<&User>) -> crate::client::Answer {
     house.post(&format!("/videos/{id}/retry"), user, json!({})).await
 }
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use toktik_events::payload::{Change, User};
 use toktik_events::{Function, Message, Payload};
 
-use crate::harness::{House, send};
+use crate::client::send;
+use crate::harness::House;
 
 /// Requests by which a function, a queue or the table would be reached where they are.
 fn attempts(house: &House, path: &str, event: &Message) -> Vec<RequestBuilder> {

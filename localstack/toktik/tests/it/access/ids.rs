@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use toktik_events::VideoId;
 
 use super::{Row, answer, operations, published, request};
-use crate::harness::{Answer, House, User, send};
+use crate::client::{Answer, send};
+use crate::harness::{House, User};
 
 /// What stands where an id should, and is none.
 fn malformed(good: &str) -> Vec<String> {

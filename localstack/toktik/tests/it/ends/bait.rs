@@ -17,7 +17,7 @@ use toktik_media::process::{Budget, Job, Limits, Output, RunError, Runner, Tool}
 use toktik_media::settings::Settings;
 
 use super::made;
-use crate::harness::program;
+use crate::running::program;
 
 /// What ffmpeg would allow if it were up to the file. Options for both programs.
 const EVERYTHING: [&str; 2] = [

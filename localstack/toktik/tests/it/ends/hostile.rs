@@ -374,7 +374,8 @@ fn with_subtitles(bait: &Bait, name: &str, codec: &str) -> Vec<u8> {
 /// A name by which ffmpeg would look for a series of pictures. Nothing is called by the name that its owner gave it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_series_of_pictures_is_refused() {
-    use crate::harness::{House, send, signed};
+    use crate::client::{send, signed};
+    use crate::harness::House;
     let bait = Bait::new();
     let (house, directory) = (House::open().await, tempfile::tempdir().unwrap());
     let user = house.user("ada").await;

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 
 use super::forge::{places, replace};
 use super::{Ended, end, made};
-use crate::harness::send;
+use crate::client::send;
 
 /// Names of a person and of her telephone; no tool writes such words by itself.
 const SECRETS: [&str; 8] = [

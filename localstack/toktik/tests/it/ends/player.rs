@@ -7,7 +7,7 @@ use reqwest::Url;
 use tokio::process::Command;
 
 use super::Ended;
-use crate::harness::{client, send};
+use crate::client::{client, send};
 use crate::hls;
 
 pub(crate) type Rgb = [u8; 3];

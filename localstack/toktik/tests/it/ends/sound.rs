@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 
 use super::player::{MOMENTS, Player, Sound, beeps, film, film_with_sound, loudness, tone, watch};
 use super::{Ended, end_of};
-use crate::harness::{client, send};
+use crate::client::{client, send};
 
 const H264: &str = "-c:v libx264 -preset ultrafast -crf 20 -pix_fmt yuv420p";
 

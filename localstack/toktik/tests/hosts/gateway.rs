@@ -1,0 +1,148 @@
+//! The gateway in front of functions that are processes of their own.
+
+use std::collections::{BTreeSet, HashMap};
+
+use axum::Router;
+use axum::extract::{Path, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use reqwest::Method;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use toktik_events::routes;
+
+use crate::client::{client, send};
+use crate::running::{Running, toktik};
+use crate::stage::{Host, Stage};
+
+/// A platform that finds functions by the first part of a path, as OpenFaaS does.
+pub(crate) async fn names(doors: HashMap<String, String>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let route = any(
+        move |Path((function, rest)): Path<(String, String)>, request: Request| {
+            let door = doors[&function].clone();
+            async move { pass(&format!("{door}/{rest}"), request).await }
+        },
+    );
+    let router = Router::new().route("/{function}/{*rest}", route);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    base
+}
+
+async fn pass(url: &str, request: Request) -> Response {
+    let query = request
+        .uri()
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let passed = client()
+        .request(parts.method, format!("{url}{query}"))
+        .headers(parts.headers)
+        .body(body);
+    let answer = send(passed).await;
+    (answer.status, answer.headers, answer.body).into_response()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_leads_to_its_function() {
+    let stage = Stage::open(Host::Queue).await;
+    let gateway = &stage.gateway;
+    let id = "0".repeat(32);
+    for route in routes::HTTP {
+        let path = route.path.replace("{id}", &id).replace("{name}", "x.m3u8");
+        let method: Method = route.method.parse().unwrap();
+        let through = gateway.call(method.clone(), &path, None, None).await;
+        let direct = stage.functions[&route.function].call(method, &path, None, None).await;
+        assert_eq!((through.status, &through.body), (direct.status, &direct.body), "{path}");
+    }
+    gateway
+        .call(Method::GET, "/api/v1/nothing", None, None)
+        .await
+        .problem(404, "not_found");
+    let refused = gateway.call(Method::PUT, "/api/v1/videos", None, None).await;
+    refused.problem(405, "method_not_allowed");
+    assert_eq!(refused.header("allow"), "GET, POST");
+    let head = gateway.call(Method::HEAD, "/api/v1/videos", None, None).await;
+    assert_eq!(head.status, StatusCode::OK);
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_that_of_all_functions() {
+    let stage = Stage::open(Host::Queue).await;
+    let document = stage
+        .gateway
+        .call(Method::GET, "/openapi.json", None, None)
+        .await
+        .expect(StatusCode::OK);
+    let paths = document["paths"].as_object().unwrap();
+    let described: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, item)| methods(item).map(|method| (method.to_uppercase(), path.clone())))
+        .collect();
+    let routed = routes::HTTP
+        .iter()
+        .map(|route| (route.method.to_owned(), route.path.to_owned()));
+    assert_eq!(described, routed.collect());
+    stage.close().await;
+}
+
+fn methods(item: &Value) -> impl Iterator<Item = &String> {
+    item.as_object().unwrap().keys().filter(|key| *key != "parameters")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_says_of_its_own_way_is_not_believed() {
+    let stage = Stage::open(Host::Queue).await;
+    let url = format!("{}/api/v1/auth/login", stage.gateway.base);
+    let mut statuses = BTreeSet::new();
+    // Tries to sign in are limited by address: whoever could choose theirs would never be.
+    for attempt in 0..200 {
+        let forged = format!("for=203.0.113.{attempt};host=evil.example");
+        let body = serde_json::json!({"username": format!("nobody{attempt}"), "password": "wrong password"});
+        let request = client()
+            .post(&url)
+            .header("forwarded", forged)
+            .header("x-forwarded-for", "203.0.113.9");
+        let answer = send(request.json(&body)).await;
+        statuses.insert(answer.status.as_u16());
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_is_not_there_is_a_clear_error() {
+    let mut command = toktik(&[
+        "run",
+        "gateway",
+        "--listen",
+        "127.0.0.1:0",
+        "--target",
+        "http://127.0.0.1:1/{function}",
+    ]);
+    let gateway = Running::start(&mut command, "address=").await;
+    gateway
+        .call(Method::GET, "/api/v1/videos", None, None)
+        .await
+        .problem(502, "bad_gateway");
+    gateway
+        .call(Method::GET, "/openapi.json", None, None)
+        .await
+        .problem(502, "bad_gateway");
+    gateway
+        .call(Method::GET, "/toktik/x", None, None)
+        .await
+        .problem(404, "not_found");
+    assert_eq!(
+        gateway.call(Method::GET, "/healthz", None, None).await.status,
+        StatusCode::OK
+    );
+    gateway.stop().await;
+}

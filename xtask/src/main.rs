@@ -4,6 +4,7 @@
 
 mod attempt;
 mod chaos;
+mod dist;
 mod fuzz;
 mod install;
 mod test;
@@ -30,6 +31,7 @@ enum Command {
     Test(test::Args),
     Chaos(chaos::Args),
     Fuzz(fuzz::Args),
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Chaos(args) => chaos::run(args),
         Command::Fuzz(args) => fuzz::run(args),
+        Command::Dist(args) => dist::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

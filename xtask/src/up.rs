@@ -2,12 +2,10 @@
 //!
 //! xtask only prepares. It becomes `toktik up` by `exec`, so that Ctrl-C and SIGTERM reach the server and nothing between.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Result};
 
 use crate::install::{self, Need};
 use crate::workspace::{self, say};
@@ -35,37 +33,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// Builds the all-in-one program and asks cargo where it put it.
 fn build() -> Result<PathBuf> {
     let mut cargo = workspace::cargo(&workspace::root()?);
-    // In this format cargo still shows its progress and the compiler's messages on stderr.
-    cargo.args([
-        "build",
-        "--package",
-        "toktik",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
-    let mut child = cargo
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start cargo")?;
-    let stdout = child.stdout.take().context("cargo has no stdout")?;
-    let mut built = None;
-    for line in BufReader::new(stdout).lines() {
-        built = executable(&line.context("cannot read what cargo says")?).or(built);
-    }
-    if !child.wait().context("cargo got lost")?.success() {
-        bail!("toktik does not build; the compiler's messages are above");
-    }
-    built.context("cargo built no program called toktik")
-}
-
-/// The program's path, if this line of cargo's tells it.
-fn executable(line: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(line).ok()?;
-    let is_ours = message["reason"] == "compiler-artifact" && message["target"]["name"] == "toktik";
-    is_ours
-        .then(|| message["executable"].as_str().map(PathBuf::from))
-        .flatten()
+    cargo.args(["build", "--package", "toktik"]);
+    let mut built = workspace::built(&mut cargo)?.into_iter();
+    let found = built.find(|(name, _)| name == "toktik");
+    found
+        .map(|(_, path)| path)
+        .context("cargo built no program called toktik")
 }
 
 #[cfg(unix)]
@@ -83,20 +56,4 @@ fn become_(command: &mut Command) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_is_found_among_cargos_messages() {
-        let program =
-            r#"{"reason":"compiler-artifact","target":{"name":"toktik","kind":["bin"]},"executable":"/t/toktik"}"#;
-        let library = r#"{"reason":"compiler-artifact","target":{"name":"toktik","kind":["lib"]},"executable":null}"#;
-        assert_eq!(executable(program), Some(PathBuf::from("/t/toktik")));
-        assert_eq!(executable(library), None);
-        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
-        assert_eq!(executable("not JSON"), None);
-    }
 }

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -74,6 +75,30 @@ fn build_directory(root: &Path) -> Result<PathBuf> {
     directory
         .map(PathBuf::from)
         .context("cargo does not say where it builds")
+}
+
+/// Runs `cargo build …` and asks it where it put the programs, by their names.
+pub(crate) fn built(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>> {
+    // In this format cargo still shows its progress and the compiler's messages on stderr.
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    let child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.context("cannot start cargo")?;
+    let stdout = child.stdout.take().context("cargo has no stdout")?;
+    let mut programs = Vec::new();
+    for line in BufReader::new(stdout).lines() {
+        programs.extend(executable(&line.context("cannot read what cargo says")?));
+    }
+    if !child.wait().context("cargo got lost")?.success() {
+        bail!("it does not build; the compiler's messages are above");
+    }
+    Ok(programs)
+}
+
+/// A program's name and path, if this line of cargo's tells them.
+fn executable(line: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let path = (message["reason"] == "compiler-artifact").then(|| message["executable"].as_str())??;
+    Some((message["target"]["name"].as_str()?.to_owned(), path.into()))
 }
 
 /// What `cargo run` tells xtask about itself. Build scripts that watch these variables (ring's does) would see them change
@@ -154,6 +179,20 @@ mod tests {
             "CARGO_PKG_VERSION_MAJOR",
         ];
         assert!(taken.iter().all(|name| is_of_cargo_run(&OsString::from(name))));
+    }
+
+    #[test]
+    fn programs_are_found_among_cargos_messages() {
+        let program =
+            r#"{"reason":"compiler-artifact","target":{"name":"toktik","kind":["bin"]},"executable":"/t/toktik"}"#;
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"toktik","kind":["lib"]},"executable":null}"#;
+        assert_eq!(
+            executable(program),
+            Some(("toktik".to_owned(), PathBuf::from("/t/toktik")))
+        );
+        assert_eq!(executable(library), None);
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(executable("not JSON"), None);
     }
 
     #[test]

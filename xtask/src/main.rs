@@ -3,6 +3,7 @@
 //! Each command is a module. Nothing here links a crate of ours: xtask is what a fresh machine builds first.
 
 mod attempt;
+mod bench;
 mod chaos;
 mod dist;
 mod fuzz;
@@ -32,6 +33,7 @@ enum Command {
     Chaos(chaos::Args),
     Fuzz(fuzz::Args),
     Dist(dist::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Chaos(args) => chaos::run(args),
         Command::Fuzz(args) => fuzz::run(args),
         Command::Dist(args) => dist::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -8,6 +8,7 @@ mod lambda;
 mod programs;
 mod root;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,6 +72,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         say(&programs::cross_building(&host));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The programs of functions as they are shipped, with these packages' beside them, by name.
+pub(crate) fn built_for_here(root: &Path, beside: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+    let mut packages = programs::names(root)?;
+    packages.retain(|name| name != "toktik");
+    packages.extend(beside.iter().map(|name| (*name).to_owned()));
+    programs::compile(root, &programs::host(root)?, &packages)
 }
 
 /// Lambda has its own front door, and no use for the program that holds everything.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -58,19 +58,7 @@ pub(super) fn cross_building(host: &str) -> String {
 /// Builds, and copies what was built to `bin`.
 pub(super) fn build(root: &Path, target: &str, bin: &Path) -> Result<Vec<Program>> {
     let names = names(root)?;
-    let mut cargo = workspace::cargo(root);
-    cargo.args(["build", "--profile", "dist", "--bins", "--target", target]);
-    for name in &names {
-        cargo.args(["--package", name]);
-    }
-    // For the target alone: build scripts and macros cannot be linked so.
-    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
-    cargo.env(variable, "-C target-feature=+crt-static");
-    say(&format!(
-        "{} (the first time takes a quarter of an hour)",
-        shown(&cargo)
-    ));
-    let built: BTreeMap<String, _> = workspace::built(&mut cargo)?.into_iter().collect();
+    let built = compile(root, target, &names)?;
     fs::create_dir_all(bin)?;
     let copy = |name: String| {
         let from = built
@@ -83,8 +71,25 @@ pub(super) fn build(root: &Path, target: &str, bin: &Path) -> Result<Vec<Program
     names.into_iter().map(copy).collect()
 }
 
+/// Builds these packages' programs and tells where they are.
+pub(super) fn compile(root: &Path, target: &str, packages: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+    let mut cargo = workspace::cargo(root);
+    cargo.args(["build", "--profile", "dist", "--bins", "--target", target]);
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    // For the target alone: build scripts and macros cannot be linked so.
+    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+    cargo.env(variable, "-C target-feature=+crt-static");
+    say(&format!(
+        "{} (the first time takes a quarter of an hour)",
+        shown(&cargo)
+    ));
+    Ok(workspace::built(&mut cargo)?.into_iter().collect())
+}
+
 /// Every function by its folder, and the program that holds them all.
-fn names(root: &Path) -> Result<Vec<String>> {
+pub(super) fn names(root: &Path) -> Result<Vec<String>> {
     let mut names = vec!["toktik".to_owned()];
     for folder in fs::read_dir(root.join("functions")).context("cannot list functions/")? {
         let folder = folder?.file_name();

@@ -134,7 +134,8 @@ async fn a_full_disk_is_told_in_every_form_and_passes() {
         refused.text()
     );
     let refused = disk.call(Method::POST, "/videos", &token, clip.clone()).await;
-    refused.problem(500, "internal");
+    refused.problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "5");
     let refused = disk.call(Method::POST, &complete, &token, json!({})).await;
     refused.problem(409, "upload_incomplete");
     let list = disk.call(Method::GET, "/videos", &token, Value::Null).await;

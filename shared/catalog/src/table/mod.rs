@@ -26,6 +26,9 @@ pub enum Error {
     /// The condition of this write (counted from 0) did not hold; nothing was written.
     #[error("the condition of write {0} did not hold")]
     Condition(usize),
+    #[error("an item is not as this version writes it")]
+    Unreadable(#[from] serde_dynamo::Error),
+    /// The store did not do what it was asked for.
     #[error(transparent)]
     Store(#[from] anyhow::Error),
 }
@@ -311,6 +314,5 @@ fn text(item: &Item, name: &str) -> String {
 }
 
 fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
-    let decoded = serde_dynamo::from_item(item).context("an item is not as this version writes it")?;
-    Ok(decoded)
+    Ok(serde_dynamo::from_item(item)?)
 }

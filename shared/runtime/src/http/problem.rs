@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+const UNAVAILABLE_SECONDS: u64 = 5;
+
 /// An error response.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -121,16 +123,27 @@ impl Problem {
     }
 }
 
-/// Anything unforeseen: logged in full, answered in general.
+/// A store that does not do its work has a code of its own: it may be busy, full or on its way back. Anything else is
+/// unforeseen: logged in full, answered in general.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         tracing::error!(error = format!("{error:#}"), "a request failed");
+        if error.chain().any(is_of_a_store) {
+            let title = "Our storage cannot do this right now. Nothing of yours was lost; try again.";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title).retry_after(UNAVAILABLE_SECONDS);
+        }
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "Something went wrong on our side. Nothing of yours was lost; try again.",
         )
     }
+}
+
+fn is_of_a_store(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let table = cause.downcast_ref::<toktik_catalog::Error>();
+    let objects = cause.downcast_ref::<toktik_objects::Error>();
+    matches!(table, Some(toktik_catalog::Error::Store(_))) || matches!(objects, Some(toktik_objects::Error::Store(_)))
 }
 
 impl IntoResponse for Problem {

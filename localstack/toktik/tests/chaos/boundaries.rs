@@ -1,4 +1,5 @@
-//! Kills behind each effect that a function has on the cloud, and around each effect that the cloud has on its disk.
+//! Kills behind each effect that a function has on the cloud, and around each effect that the cloud has on its disk; and
+//! answers that are lost there while everybody lives.
 //!
 //! Which boundaries there are is not listed here: a run without kills shows them, and a new effect of a function is
 //! killed at from the day it is there.
@@ -7,13 +8,13 @@ use toktik_events::Function;
 
 use crate::keeper::Part;
 use crate::kinds::Kind;
-use crate::orders::{KILLS_A_WAVE, Moment, Order};
+use crate::orders::{Effect, KILLS_A_WAVE, Moment, Order};
 use crate::world::World;
 
 /// Waves in which a boundary may come up again; orders of events differ from run to run.
 const WAVES: usize = 8;
 
-async fn killed_at_each_boundary(functions: &[Function]) {
+async fn at_each_boundary(functions: &[Function], moment: fn(Vec<Effect>) -> Moment) {
     let mut world = World::open(None).await;
     let mut orders = Vec::new();
     for function in functions {
@@ -21,7 +22,7 @@ async fn killed_at_each_boundary(functions: &[Function]) {
         assert!(!boundaries.is_empty(), "{function} was not seen");
         orders.extend(boundaries.into_iter().map(|trace| Order {
             victim: Part::Function(*function),
-            moment: Moment::Boundary(trace),
+            moment: moment(trace),
         }));
     }
     waves(&mut world, orders).await;
@@ -53,18 +54,28 @@ fn is_enough(left: &[Order], wanted: usize) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_takes_a_clip_in_is_killed_at_each_boundary() {
-    killed_at_each_boundary(&[Function::Auth, Function::Upload, Function::Probe, Function::DeadLetter]).await;
+    at_each_boundary(
+        &[Function::Auth, Function::Upload, Function::Probe, Function::DeadLetter],
+        Moment::Boundary,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transcode_and_janitor_are_killed_at_each_boundary() {
-    killed_at_each_boundary(&[Function::Transcode, Function::Janitor]).await;
+    at_each_boundary(&[Function::Transcode, Function::Janitor], Moment::Boundary).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_brings_a_clip_out_is_killed_at_each_boundary() {
     use Function::{Audio, Package, Playback, Thumbnail, Videos};
-    killed_at_each_boundary(&[Thumbnail, Audio, Package, Videos, Playback]).await;
+    at_each_boundary(&[Thumbnail, Audio, Package, Videos, Playback], Moment::Boundary).await;
+}
+
+/// The second try of a write that is conditional is refused, since the first was done: whoever is refused has to look.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_lost_at_each_boundary() {
+    at_each_boundary(&Function::ALL, Moment::Unheard).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,7 +153,7 @@ impl Door {
         })
     }
 
-    /// Kills whoever is to be killed behind this effect. True if the answer is lost by that.
+    /// Kills whoever is to be killed behind this effect. True if the answer is lost, by that or by order.
     async fn carry_out(&self, effect: &str) -> bool {
         let mut lost = false;
         let mut killings = Vec::new();
@@ -162,6 +162,9 @@ impl Door {
             let at_once = !matches!(order.moment, Moment::Random { delay, .. } if !delay.is_zero());
             let of_this = order.victim == Part::Cloud || self.of.map(Part::Function) == Some(order.victim);
             lost |= at_once && of_this;
+            if !order.kills() {
+                continue;
+            }
             let house = Arc::clone(&self.house);
             let killing = tokio::spawn(async move { house.kill(order).await });
             if at_once {

@@ -39,6 +39,8 @@ pub(crate) fn effect(method: &Method, headers: &HeaderMap, body: &[u8]) -> Optio
 pub(crate) enum Moment {
     /// When exactly this has become durable since the function took up what it is at.
     Boundary(Vec<Effect>),
+    /// Likewise, and nobody is killed: the answer alone is lost, and whoever waited for it asks again.
+    Unheard(Vec<Effect>),
     /// When an effect of this kind is durable, whoever asked for it.
     After(Effect),
     /// While the cloud is at an effect of this kind.
@@ -51,6 +53,12 @@ pub(crate) enum Moment {
 pub(crate) struct Order {
     pub(crate) victim: Part,
     pub(crate) moment: Moment,
+}
+
+impl Order {
+    pub(crate) fn kills(&self) -> bool {
+        !matches!(self.moment, Moment::Unheard(_))
+    }
 }
 
 #[derive(Default)]
@@ -126,7 +134,7 @@ impl Orders {
             state.seen.insert(seen);
         }
         let is_due = |state: &State, order: &Order| match &order.moment {
-            Moment::Boundary(trace) => {
+            Moment::Boundary(trace) | Moment::Unheard(trace) => {
                 from.is_some_and(|from| order.victim == Part::Function(from) && state.traces.get(&from) == Some(trace))
             }
             Moment::After(kind) => kind == effect,
@@ -153,13 +161,14 @@ impl Orders {
 
 impl State {
     fn due(&mut self, is_due: impl Fn(&Self, &Order) -> bool) -> Option<Order> {
-        let allowed = |order: &Order| self.kills.get(&order.victim).copied().unwrap_or_default() < KILLS_A_WAVE;
+        let kills = |order: &Order| self.kills.get(&order.victim).copied().unwrap_or_default();
+        let allowed = |order: &Order| !order.kills() || kills(order) < KILLS_A_WAVE;
         let place = self
             .pending
             .iter()
             .position(|order| is_due(self, order) && allowed(order))?;
         let order = self.pending.remove(place);
-        *self.kills.entry(order.victim).or_default() += 1;
+        *self.kills.entry(order.victim).or_default() += usize::from(order.kills());
         Some(order)
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn effect(method: &Method, headers: &HeaderMap, body: &[u8]) -> Optio
 pub(crate) enum Moment {
     /// When exactly this has become durable since the function took up what it is at.
     Boundary(Vec<Effect>),
-    /// Likewise, and nobody is killed: the answer alone is lost, and whoever waited for it asks again.
+    /// Likewise, whenever that is, and nobody is killed: the answer alone is lost, and whoever waited for it asks again.
     Unheard(Vec<Effect>),
     /// When an effect of this kind is durable, whoever asked for it.
     After(Effect),
@@ -75,6 +75,7 @@ struct State {
     effects: HashMap<Option<Function>, usize>,
     kills: HashMap<Part, usize>,
     history: Vec<String>,
+    unheard: usize,
 }
 
 impl Orders {
@@ -144,13 +145,25 @@ impl Orders {
                 state.effects.get(&counted).is_some_and(|count| count >= effects)
             }
         };
-        std::iter::from_fn(|| state.due(is_due)).collect()
+        let unheard = state
+            .pending
+            .iter()
+            .filter(|order| !order.kills() && is_due(&state, order));
+        let mut due: Vec<Order> = unheard.cloned().collect();
+        state.unheard += due.len();
+        due.extend(std::iter::from_fn(|| state.due(is_due)));
+        due
     }
 
     pub(crate) fn killed(&self, order: &Order) {
         hold(&self.state)
             .history
             .push(format!("{}: {:?}", order.victim, order.moment));
+    }
+
+    /// How many answers were lost by order.
+    pub(crate) fn unheard(&self) -> usize {
+        hold(&self.state).unheard
     }
 
     /// Kills until now, in their order.
@@ -161,14 +174,13 @@ impl Orders {
 
 impl State {
     fn due(&mut self, is_due: impl Fn(&Self, &Order) -> bool) -> Option<Order> {
-        let kills = |order: &Order| self.kills.get(&order.victim).copied().unwrap_or_default();
-        let allowed = |order: &Order| !order.kills() || kills(order) < KILLS_A_WAVE;
+        let allowed = |order: &Order| self.kills.get(&order.victim).copied().unwrap_or_default() < KILLS_A_WAVE;
         let place = self
             .pending
             .iter()
-            .position(|order| is_due(self, order) && allowed(order))?;
+            .position(|order| order.kills() && is_due(self, order) && allowed(order))?;
         let order = self.pending.remove(place);
-        *self.kills.entry(order.victim).or_default() += usize::from(order.kills());
+        *self.kills.entry(order.victim).or_default() += 1;
         Some(order)
     }
 }

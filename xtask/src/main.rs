@@ -6,6 +6,7 @@ mod attempt;
 mod chaos;
 mod fuzz;
 mod install;
+mod manifests;
 mod test;
 mod up;
 mod workspace;
@@ -30,6 +31,7 @@ enum Command {
     Test(test::Args),
     Chaos(chaos::Args),
     Fuzz(fuzz::Args),
+    Manifests(manifests::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Chaos(args) => chaos::run(args),
         Command::Fuzz(args) => fuzz::run(args),
+        Command::Manifests(args) => manifests::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -240,7 +240,9 @@ fn kubectl_version() -> Option<String> {
 
 /// The line of versions in `Kustomize Version: v5.5.0`; a kubectl that says nothing of it is older.
 fn kustomize_of(said: &str) -> Option<u32> {
-    let version = said.lines().find_map(|line| line.strip_prefix("Kustomize Version: v"))?;
+    let version = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Kustomize Version: v"))?;
     version.split('.').next()?.parse().ok()
 }
 
@@ -330,7 +332,10 @@ mod tests {
 
     #[test]
     fn an_old_kubectl_is_as_good_as_none() {
-        assert_eq!(kustomize_of("Client Version: v1.32.4\nKustomize Version: v5.5.0\n"), Some(5));
+        assert_eq!(
+            kustomize_of("Client Version: v1.32.4\nKustomize Version: v5.5.0\n"),
+            Some(5)
+        );
         assert_eq!(kustomize_of("Client Version: v1.20.2\n"), None);
         assert_eq!(Need::Kubectl.packages(Manager::Apt), ["kubernetes-client"]);
     }

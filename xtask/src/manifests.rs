@@ -16,6 +16,10 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     let root = workspace::root()?;
     workspace::settle(&root)?;
     let mut command = workspace::cargo(&root);
-    must(command.args(["run", "--quiet", "--package", "toktik-deploy", "--"]).arg(&root))?;
+    must(
+        command
+            .args(["run", "--quiet", "--package", "toktik-deploy", "--"])
+            .arg(&root),
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -131,7 +131,7 @@ pub const DEPLOYMENTS: &[Deployment] = &[
     Deployment {
         name: "transcode",
         about: "one unit of a clip, all its renditions from one decode",
-        cpu: ["500m", "2"],
+        cpu: ["1", "2"],
         memory: ["256Mi", "2Gi"],
         scratch: Some("3Gi"),
         max_scale: 50,

@@ -227,11 +227,18 @@ async fn beside_a_broker_only_the_queue_of_uploads_is_made() {
         panic!("{queues:?}")
     };
     assert!(queue.ends_with("/toktik-probe"), "{queue}");
-    let asked = clients.sqs.get_queue_attributes().queue_url(queue).attribute_names(QueueAttributeName::All);
+    let asked = clients
+        .sqs
+        .get_queue_attributes()
+        .queue_url(queue)
+        .attribute_names(QueueAttributeName::All);
     let attributes = asked.send().await.unwrap().attributes.unwrap();
     let policy = &attributes[&QueueAttributeName::Policy];
     assert!(policy.contains("arn:aws:s3:::toktik"), "{policy}");
-    assert!(!attributes.contains_key(&QueueAttributeName::RedrivePolicy), "{attributes:?}");
+    assert!(
+        !attributes.contains_key(&QueueAttributeName::RedrivePolicy),
+        "{attributes:?}"
+    );
     let told = clients
         .s3
         .get_bucket_notification_configuration()

@@ -40,17 +40,23 @@ fn overlay(name: &str) -> Installation {
     Installation::read(&documents).unwrap()
 }
 
-/// What a program says of itself, by the arguments that start it.
+/// What a program says of itself, by the arguments that start it; in one line, since words wrap anywhere.
 async fn help(arguments: &[&str]) -> String {
     let arguments = [arguments, &["--help"]].concat();
     let (output, text) = run(&arguments).await;
     assert!(output.status.success(), "{text}");
-    text
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What is read in place of a setting of ours, and where the variable stands in the help.
+/// What is said of the setting that this variable stands for; values of secrets are not shown.
+fn described<'a>(help: &'a str, variable: &str) -> Option<&'a str> {
+    let shown = [format!("[env: {variable}="), format!("[env: {variable}]")];
+    let (before, _) = shown.iter().find_map(|shown| help.split_once(shown.as_str()))?;
+    before.rsplit(" --").next()
+}
+
 fn knows(help: &str, variable: &str) -> bool {
-    help.contains(&format!("[env: {variable}="))
+    described(help, variable).is_some()
 }
 
 /// Variables of ours that a container is told, its own and those of all.
@@ -97,16 +103,15 @@ async fn whatever_a_program_is_told_it_reads() {
 async fn whatever_a_function_is_told_on_openfaas_it_reads() {
     let stack = std::fs::read_to_string(root().join("infra/openfaas/stack.yaml")).unwrap();
     let stack = render::read(&stack).unwrap();
-    for (function, described) in stack[0]["functions"].as_object().unwrap() {
+    for (function, deployed) in stack[0]["functions"].as_object().unwrap() {
         let help = help(&["run", function]).await;
-        let environment = described["environment"].as_object().unwrap();
+        let environment = deployed["environment"].as_object().unwrap();
         for (variable, value) in environment.iter().filter(|(name, _)| name.starts_with("TOKTIK_")) {
             let awaited = AWAITED.contains(&variable.as_str());
             assert_eq!(knows(&help, variable), !awaited, "{function} is told {variable}");
             if value.as_str().unwrap().starts_with('@') {
-                let described = help.split(&format!("[env: {variable}=")).next().unwrap();
-                let last = described.rsplit("\n\n").next().unwrap();
-                assert!(last.contains("@FILE"), "{function} reads no file for {variable}");
+                let said = described(&help, variable).unwrap();
+                assert!(said.contains("@FILE"), "{function} reads no file for {variable}");
             }
         }
     }

@@ -20,6 +20,8 @@ pub(crate) enum Need {
     Node,
     /// With what makes virtual environments, which Debian keeps apart.
     Python,
+    /// Renders manifests; no cluster is ever asked.
+    Kubectl,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +35,9 @@ enum Manager {
 
 /// Encoders that some distributions leave out of their ffmpeg.
 const ENCODERS: [&str; 4] = ["libx264", "aac", "libmp3lame", "libwebp"];
+
+/// The first kubectl whose kustomize knows components and replacements as manifests use them is 1.27.
+const KUSTOMIZE: u32 = 5;
 
 /// Where Chromium may be; `localstack/browser/chromium.mjs` looks at the same places.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -77,6 +82,10 @@ fn install(missing: &[Need]) -> Result<()> {
     }
     run_as(&prefix, &manager.install_command(&packages)).with_context(|| hint(manager).to_string())?;
     match missing.iter().find(|need| !need.is_present()) {
+        Some(Need::Kubectl) => bail!(
+            "this system's package has an older kubectl than 1.27, which renders no manifests: \
+             https://kubernetes.io/docs/tasks/tools/ has newer ones"
+        ),
         Some(need) => bail!("{} is still not on PATH after its package was installed", need.name()),
         None => Ok(()),
     }
@@ -89,6 +98,7 @@ impl Need {
             Need::Chromium => "Chromium",
             Need::Node => "node and npm",
             Need::Python => "python3 and its venv",
+            Need::Kubectl => "kubectl, 1.27 or later",
         }
     }
 
@@ -103,6 +113,7 @@ impl Need {
             }
             Need::Node => ["node", "npm"].iter().all(on_path),
             Need::Python => succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+            Need::Kubectl => kubectl_version().is_some_and(|said| kustomize_of(&said) >= Some(KUSTOMIZE)),
         }
     }
 
@@ -118,6 +129,9 @@ impl Need {
             (Need::Python, Manager::Apt) => &["python3", "python3-venv"],
             (Need::Python, Manager::Pacman) => &["python"],
             (Need::Python, _) => &["python3"],
+            (Need::Kubectl, Manager::Apt | Manager::Dnf) => &["kubernetes-client"],
+            (Need::Kubectl, Manager::Brew) => &["kubernetes-cli"],
+            (Need::Kubectl, _) => &["kubectl"],
         }
     }
 }
@@ -216,6 +230,22 @@ fn check_encoders() -> Result<()> {
     Ok(())
 }
 
+fn kubectl_version() -> Option<String> {
+    let output = Command::new("kubectl")
+        .args(["version", "--client"])
+        .stdin(Stdio::null())
+        .output();
+    Some(String::from_utf8_lossy(&output.ok()?.stdout).into_owned())
+}
+
+/// The line of versions in `Kustomize Version: v5.5.0`; a kubectl that says nothing of it is older.
+fn kustomize_of(said: &str) -> Option<u32> {
+    let version = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Kustomize Version: v"))?;
+    version.split('.').next()?.parse().ok()
+}
+
 fn lacking(encoders: &str) -> Vec<&'static str> {
     let known = |name: &str| {
         encoders
@@ -298,6 +328,16 @@ mod tests {
         assert_eq!(Need::Chromium.packages(Manager::Apt), ["chromium"]);
         assert_eq!(Need::Node.packages(Manager::Pacman), ["nodejs", "npm"]);
         assert_eq!(Need::Python.packages(Manager::Apt), ["python3", "python3-venv"]);
+    }
+
+    #[test]
+    fn an_old_kubectl_is_as_good_as_none() {
+        assert_eq!(
+            kustomize_of("Client Version: v1.32.4\nKustomize Version: v5.5.0\n"),
+            Some(5)
+        );
+        assert_eq!(kustomize_of("Client Version: v1.20.2\n"), None);
+        assert_eq!(Need::Kubectl.packages(Manager::Apt), ["kubernetes-client"]);
     }
 
     #[test]

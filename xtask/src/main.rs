@@ -8,6 +8,7 @@ mod chaos;
 mod dist;
 mod fuzz;
 mod install;
+mod manifests;
 mod test;
 mod up;
 mod workspace;
@@ -34,6 +35,7 @@ enum Command {
     Fuzz(fuzz::Args),
     Dist(dist::Args),
     Bench(bench::Args),
+    Manifests(manifests::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Fuzz(args) => fuzz::run(args),
         Command::Dist(args) => dist::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Manifests(args) => manifests::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

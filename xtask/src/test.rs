@@ -23,7 +23,7 @@ const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Install what is missing and run every check: format, lints, licences, tests
 ///
-/// Installs ffmpeg, Chromium, node, Python, cargo-nextest, cargo-deny, schemathesis and the browser harness's packages
+/// Installs ffmpeg, Chromium, node, Python, kubectl, cargo-nextest, cargo-deny, schemathesis and the browser harness's packages
 /// where they are missing, then runs: format, licences and sources, security advisories (where their database can be reached), lints and all tests. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -89,6 +89,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn prepare(root: &Path) -> Result<()> {
     install::ensure(&[Need::Ffmpeg, Need::Chromium, Need::Node, Need::Python])?;
+    // Not every system has a package of it that is new enough, and all else can be tested without.
+    if let Err(error) = install::ensure(&[Need::Kubectl]) {
+        say(&format!("{error:#}. Tests of manifests will fail."));
+    }
     install::ensure_cargo_tool(root, "nextest", NEXTEST)?;
     install::ensure_cargo_tool(root, "deny", DENY)?;
     let contract = workspace::cargo_home()?.join("toktik-contract");

@@ -5,13 +5,20 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use tokio::net::TcpListener;
 use toktik_cloud::{Cloud, Options, Webhook};
 use toktik_identity::Secret;
-use toktik_runtime::settings::Log;
+use toktik_objects::CredentialsEnd;
+use toktik_runtime::context::Clients;
+use toktik_runtime::settings::{Log, Stores};
 use toktik_runtime::{server, stop_signal, telemetry};
 
+use crate::provision::{self, Wiring};
 use crate::secrets::Secrets;
+
+/// What MinIO calls the target of its webhook, and the embedded cloud its own.
+const WEBHOOK_ARN: &str = "arn:minio:sqs::_:webhook";
 
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
@@ -44,6 +51,11 @@ pub struct Settings {
         requires = "webhook"
     )]
     pub webhook_token: Option<Secret>,
+    /// Make bucket and table at the start, for functions whose events a broker carries; uploads are told to the webhook
+    #[arg(long, env = "TOKTIK_CLOUD_PROVISION", value_parser = BoolishValueParser::new())]
+    pub provision: bool,
+    #[command(flatten)]
+    pub stores: Stores,
     #[command(flatten)]
     pub log: Log,
 }
@@ -56,6 +68,11 @@ pub fn main(settings: Settings) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let cloud = Cloud::open(options(&settings)?).await?;
+    if settings.provision {
+        let notify = settings.webhook.as_ref().map(|_| WEBHOOK_ARN.to_owned());
+        let wiring = Wiring { broker: true, notify };
+        provision::wired(&clients(&cloud), &settings.stores, &wiring).await?;
+    }
     let webhook = settings.webhook.map(|url| Webhook {
         url,
         token: settings.webhook_token.map(|token| token.expose().to_owned()),
@@ -71,6 +88,16 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let ((), served) = tokio::join!(cloud.maintain(stop.clone()), server::serve(listener, router, stop));
     cloud.close().await;
     served
+}
+
+/// Clients that need no socket.
+pub(crate) fn clients(cloud: &Cloud) -> Clients {
+    Clients {
+        s3: cloud.s3_client(),
+        sqs: cloud.sqs_client(),
+        dynamodb: cloud.dynamodb_client(),
+        credentials_end: CredentialsEnd::default(),
+    }
 }
 
 fn options(settings: &Settings) -> anyhow::Result<Options> {

@@ -7,6 +7,7 @@ pub mod check;
 pub mod cloud;
 pub mod control;
 pub mod doctor;
+pub mod keys;
 pub mod memory;
 pub mod provision;
 pub mod restore;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{backup, check, cloud, control, doctor, memory, provision, restore, run, up};
+use toktik::{backup, check, cloud, control, doctor, keys, memory, provision, restore, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -34,6 +34,8 @@ enum Command {
     Cloud(cloud::Settings),
     /// Make bucket, queues and table where the environment says; may be repeated
     Provision(provision::Settings),
+    /// Make the secrets of a new installation, for a host that keeps them itself
+    Secrets(keys::Settings),
     /// Say what is missing or wrong on this machine
     Doctor(doctor::Settings),
     /// Say which clauses of the HLS specifications a presentation breaks
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Run { function, arguments } => run::main(&function, arguments),
         Command::Cloud(settings) => report(cloud::main(settings)),
         Command::Provision(settings) => report(provision::main(&settings)),
+        Command::Secrets(settings) => report(keys::main(&settings)),
         Command::Doctor(settings) => doctor::main(&settings),
         Command::Check(settings) => check::main(&settings),
         Command::Backup(settings) => report(backup::main(&settings)),

@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{
-    CorsConfiguration, CorsRule, Event, FilterRule, FilterRuleName, NotificationConfiguration,
-    NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
+    CorsConfiguration, CorsRule, CreateBucketConfiguration, Event, FilterRule, FilterRuleName,
+    NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
@@ -30,26 +30,62 @@ const MAX_RECEIVES: u32 = 20;
 pub struct Settings {
     #[command(flatten)]
     pub stores: Stores,
+    #[command(flatten)]
+    pub wiring: Wiring,
+}
+
+/// Who carries events, and who hears of uploads.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct Wiring {
+    /// Events go through a broker: make no queues but the one that hears of uploads
+    #[arg(long)]
+    pub broker: bool,
+    /// Who hears of uploads, if not the queue of probe: `arn:minio:sqs::NAME:webhook` is a webhook of MinIO's
+    #[arg(long, value_name = "ARN")]
+    pub notify: Option<String>,
 }
 
 pub fn main(settings: &Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    runtime.block_on(async { provision(&Clients::from_environment().await, &settings.stores).await })
+    runtime.block_on(async {
+        let clients = Clients::from_environment().await;
+        wired(&clients, &settings.stores, &settings.wiring).await
+    })
 }
 
 /// A table on AWS takes some seconds to be there.
 const TABLE_PATIENCE: Duration = Duration::from_mins(2);
 
+/// For functions that work off queues.
 pub async fn provision(clients: &Clients, stores: &Stores) -> anyhow::Result<()> {
+    wired(clients, stores, &Wiring::default()).await
+}
+
+/// No queue is made that nobody would read: messages would only pile up in it.
+pub async fn wired(clients: &Clients, stores: &Stores, wiring: &Wiring) -> anyhow::Result<()> {
     table(&clients.dynamodb, &stores.table)
         .await
         .context("making the table")?;
-    let probe = queues(&clients.sqs, &stores.queue_prefix)
-        .await
-        .context("making the queues")?;
-    bucket(&clients.s3, &stores.bucket, &probe)
+    let told = told(&clients.sqs, stores, wiring).await.context("making the queues")?;
+    bucket(&clients.s3, &stores.bucket, &told)
         .await
         .context("making the bucket")
+}
+
+/// Makes the queues, and returns the ARN of who hears of uploads.
+async fn told(client: &aws_sdk_sqs::Client, stores: &Stores, wiring: &Wiring) -> anyhow::Result<String> {
+    let prefix = &stores.queue_prefix;
+    let probe = match (wiring.broker, &wiring.notify) {
+        (true, Some(arn)) => return Ok(arn.clone()),
+        (true, None) => queue(client, prefix, Function::Probe, &HashMap::new()).await?,
+        (false, _) => queues(client, prefix).await?,
+    };
+    if let Some(arn) = &wiring.notify {
+        return Ok(arn.clone());
+    }
+    admit_bucket(client, &probe, &stores.bucket).await?;
+    Ok(probe.arn)
 }
 
 async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<()> {
@@ -111,21 +147,23 @@ async fn expire_items(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::
     Ok(())
 }
 
-/// Returns the ARN of probe's queue, which hears of new objects.
-async fn queues(client: &aws_sdk_sqs::Client, prefix: &str) -> anyhow::Result<String> {
+struct Queue {
+    url: String,
+    arn: String,
+}
+
+/// Returns the queue of probe, which hears of new objects.
+async fn queues(client: &aws_sdk_sqs::Client, prefix: &str) -> anyhow::Result<Queue> {
     let dead_letter = queue(client, prefix, Function::DeadLetter, &HashMap::new()).await?;
-    let redrive = json!({ "deadLetterTargetArn": dead_letter, "maxReceiveCount": MAX_RECEIVES.to_string() });
+    let redrive = json!({ "deadLetterTargetArn": dead_letter.arn, "maxReceiveCount": MAX_RECEIVES.to_string() });
     let attributes = HashMap::from([(QueueAttributeName::RedrivePolicy, redrive.to_string())]);
-    let mut probe = String::new();
     for function in Function::ALL {
-        if function.takes_events() && function != Function::DeadLetter {
-            let arn = queue(client, prefix, function, &attributes).await?;
-            if function == Function::Probe {
-                probe = arn;
-            }
+        let apart = [Function::DeadLetter, Function::Probe].contains(&function);
+        if function.takes_events() && !apart {
+            queue(client, prefix, function, &attributes).await?;
         }
     }
-    Ok(probe)
+    queue(client, prefix, Function::Probe, &attributes).await
 }
 
 async fn queue(
@@ -133,27 +171,60 @@ async fn queue(
     prefix: &str,
     function: Function,
     attributes: &HashMap<QueueAttributeName, String>,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Queue> {
     let request = client.create_queue().queue_name(format!("{prefix}{function}"));
     let output = request.set_attributes(Some(attributes.clone())).send().await?;
     let url = output.queue_url.context("the queue has no address")?;
     let asked = client
         .get_queue_attributes()
-        .queue_url(url)
+        .queue_url(&url)
         .attribute_names(QueueAttributeName::QueueArn);
     let attributes = asked.send().await?.attributes.unwrap_or_default();
-    attributes
-        .get(&QueueAttributeName::QueueArn)
-        .cloned()
-        .context("the queue has no ARN")
+    let arn = attributes.get(&QueueAttributeName::QueueArn).cloned();
+    let arn = arn.context("the queue has no ARN")?;
+    Ok(Queue { url, arn })
 }
 
-async fn bucket(client: &aws_sdk_s3::Client, name: &str, probe: &str) -> anyhow::Result<()> {
-    match client.create_bucket().bucket(name).send().await {
+/// AWS refuses notifications to a queue that does not let S3 send.
+async fn admit_bucket(client: &aws_sdk_sqs::Client, queue: &Queue, bucket: &str) -> anyhow::Result<()> {
+    let partition = queue.arn.split(':').nth(1).unwrap_or("aws");
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "s3.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue.arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": format!("arn:{partition}:s3:::{bucket}")}},
+        }],
+    });
+    let request = client.set_queue_attributes().queue_url(&queue.url);
+    let request = request.attributes(QueueAttributeName::Policy, policy.to_string());
+    request.send().await.context("letting S3 send")?;
+    Ok(())
+}
+
+async fn bucket(client: &aws_sdk_s3::Client, name: &str, told: &str) -> anyhow::Result<()> {
+    let request = client.create_bucket().bucket(name);
+    match request.set_create_bucket_configuration(location(client)).send().await {
         Ok(_) => {}
         Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => {}
         Err(error) => return Err(error.into()),
     }
+    allow_browsers(client, name).await?;
+    let request = client.put_bucket_notification_configuration().bucket(name);
+    request.notification_configuration(notification(told)?).send().await?;
+    Ok(())
+}
+
+/// S3 wants to hear where a bucket is to be, except in its first region, of which it must not hear.
+fn location(client: &aws_sdk_s3::Client) -> Option<CreateBucketConfiguration> {
+    let region = client.config().region()?.as_ref();
+    let configuration = CreateBucketConfiguration::builder().location_constraint(region.into());
+    (region != "us-east-1").then(|| configuration.build())
+}
+
+async fn allow_browsers(client: &aws_sdk_s3::Client, name: &str) -> anyhow::Result<()> {
     let rule = CorsRule::builder()
         .allowed_origins("*")
         .allowed_headers("*")
@@ -164,26 +235,23 @@ async fn bucket(client: &aws_sdk_s3::Client, name: &str, probe: &str) -> anyhow:
         .max_age_seconds(3000)
         .build()?;
     let cors = CorsConfiguration::builder().cors_rules(rule).build()?;
-    client
-        .put_bucket_cors()
-        .bucket(name)
-        .cors_configuration(cors)
-        .send()
-        .await?;
-    let request = client.put_bucket_notification_configuration().bucket(name);
-    request.notification_configuration(notification(probe)?).send().await?;
-    Ok(())
+    let request = client.put_bucket_cors().bucket(name).cors_configuration(cors);
+    match request.send().await {
+        // MinIO lets all origins in, for the whole server, and knows no other rule.
+        Err(error) if error.code() != Some("NotImplemented") => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// By prefix alone: what a file is called says nothing.
-fn notification(probe: &str) -> anyhow::Result<NotificationConfiguration> {
+fn notification(told: &str) -> anyhow::Result<NotificationConfiguration> {
     let rule = FilterRule::builder()
         .name(FilterRuleName::Prefix)
         .value(keys::INCOMING)
         .build();
     let filter = S3KeyFilter::builder().filter_rules(rule).build();
     let queue = QueueConfiguration::builder()
-        .queue_arn(probe)
+        .queue_arn(told)
         .events(Event::S3ObjectCreated)
         .filter(NotificationConfigurationFilter::builder().key(filter).build())
         .build()?;

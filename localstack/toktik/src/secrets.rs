@@ -57,7 +57,8 @@ impl Secrets {
         Ok(secrets)
     }
 
-    fn generate() -> anyhow::Result<Self> {
+    /// Nobody else has them.
+    pub fn generate() -> anyhow::Result<Self> {
         let keys = generate_keys().context("making a key pair for access tokens")?;
         Ok(Self {
             access_key_id: "toktik".to_owned(),

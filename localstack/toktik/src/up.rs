@@ -17,12 +17,12 @@ use toktik_events::{Function, Message, Payload};
 use toktik_identity::VerifySettings;
 use toktik_media::sandbox;
 use toktik_media::settings::Settings as Media;
-use toktik_runtime::context::Clients;
 use toktik_runtime::settings::Common;
 use toktik_runtime::worker::Worker;
 use toktik_runtime::{Clock, Context, Serverless, Service, concurrency, server, stop_signal, telemetry};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::cloud::clients;
 use crate::secrets::Secrets;
 use crate::{api, control, provision};
 
@@ -135,12 +135,7 @@ impl Assembly {
         let secrets = Secrets::of(&settings.data_dir)?;
         let cloud = open_cloud(settings, &secrets).await?;
         let settings = &with_scratch(settings)?;
-        let clients = Clients {
-            s3: cloud.s3_client(),
-            sqs: cloud.sqs_client(),
-            dynamodb: cloud.dynamodb_client(),
-            credentials_end: toktik_objects::CredentialsEnd::default(),
-        };
+        let clients = clients(&cloud);
         provision::provision(&clients, &settings.common.stores).await?;
         let (verify, auth) = keys(settings, &secrets);
         let mut context = Context::new(&settings.common, clients, Arc::new(verify.verifier()?))?;

@@ -21,6 +21,7 @@ mod full;
 mod harness;
 mod hls;
 mod logs;
+mod manifests;
 mod media;
 mod multipart;
 mod pipeline;

@@ -38,7 +38,7 @@ pub(crate) fn up(data: &Path) -> Command {
 }
 
 /// A command that ends by itself.
-async fn run(arguments: &[&str]) -> (Output, String) {
+pub(crate) async fn run(arguments: &[&str]) -> (Output, String) {
     let mut command = toktik(arguments);
     let output = command
         .stdout(Stdio::piped())
@@ -298,7 +298,7 @@ async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
 }
 
 /// Clients of a cloud at this address, as the SDKs make them elsewhere.
-fn clients(base: &str) -> toktik_runtime::context::Clients {
+pub(crate) fn clients(base: &str) -> toktik_runtime::context::Clients {
     let credentials = aws_sdk_s3::config::Credentials::new("test", "test-secret", None, None, "test");
     let s3 = aws_sdk_s3::Config::builder().force_path_style(true);
     let s3 = s3
@@ -318,7 +318,7 @@ fn clients(base: &str) -> toktik_runtime::context::Clients {
     }
 }
 
-fn stores() -> toktik_runtime::settings::Stores {
+pub(crate) fn stores() -> toktik_runtime::settings::Stores {
     toktik_runtime::settings::Stores {
         bucket: "toktik".to_owned(),
         table: "toktik".to_owned(),

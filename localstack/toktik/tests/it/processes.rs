@@ -162,10 +162,10 @@ impl Running {
 }
 
 /// Our program without any settings from outside.
-fn toktik(arguments: &[&str]) -> Command {
+pub(crate) fn toktik(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     let foreign = |name: &str| {
-        ["TOKTIK_", "AWS_", "PORT", "K_SINK"]
+        ["TOKTIK_", "AWS_", "PORT", "K_"]
             .iter()
             .any(|start| name.starts_with(start))
     };
@@ -424,7 +424,7 @@ async fn every_function_lists_its_settings() {
 }
 
 /// The embedded cloud alone, with everything in it that functions need, and what they need to find it.
-async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
+pub(crate) async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
     let mut command = toktik(&["cloud", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]);
     command
         .env("TOKTIK_CLOUD_ACCESS_KEY_ID", "test")
@@ -441,7 +441,7 @@ async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
 }
 
 /// Clients of a cloud at this address, as the SDKs make them elsewhere.
-fn clients(base: &str) -> toktik_runtime::context::Clients {
+pub(crate) fn clients(base: &str) -> toktik_runtime::context::Clients {
     let credentials = aws_sdk_s3::config::Credentials::new("test", "test-secret", None, None, "test");
     let s3 = aws_sdk_s3::Config::builder().force_path_style(true);
     let s3 = s3
@@ -461,7 +461,7 @@ fn clients(base: &str) -> toktik_runtime::context::Clients {
     }
 }
 
-fn stores() -> toktik_runtime::settings::Stores {
+pub(crate) fn stores() -> toktik_runtime::settings::Stores {
     toktik_runtime::settings::Stores {
         bucket: "toktik".to_owned(),
         table: "toktik".to_owned(),

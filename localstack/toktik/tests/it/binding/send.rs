@@ -15,7 +15,7 @@ use toktik_events::{Function, Message, Payload, TraceParent, VideoId, binding};
 use toktik_runtime::Publisher;
 
 use super::Host;
-use crate::harness::House;
+use crate::harness::{House, PASSWORD};
 use crate::processes::{Running, clients, cloud, stores, toktik};
 
 type Seen = Arc<Mutex<Vec<(Method, Uri, HeaderMap, String)>>>;
@@ -240,17 +240,16 @@ async fn a_program_takes_sink_and_overrides_from_its_environment() {
         .env("K_SINK", &sink.url)
         .env("K_CE_OVERRIDES", r#"{"extensions":{"team":"video"}}"#);
     let auth = Running::start(&mut command, "address=").await;
-    let account = json!({"username": "ada", "email": "ada@example.com", "password": crate::harness::PASSWORD});
-    let post = async |path: &str| {
-        auth.call(reqwest::Method::POST, path, None, Some(account.clone()))
-            .await
-    };
-    let user = post("/api/v1/auth/register").await.expect(StatusCode::CREATED)["user"]["id"].take();
-    let token = post("/api/v1/auth/login").await.expect(StatusCode::OK)["access_token"].take();
-    let farewell = auth
-        .call(reqwest::Method::DELETE, "/api/v1/me", token.as_str(), Some(account))
-        .await;
-    farewell.expect(StatusCode::NO_CONTENT);
+    let call = async |method, path, token: Option<&str>, body| auth.call(method, path, token, Some(body)).await;
+    let account = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+    let user = call(Method::POST, "/api/v1/auth/register", None, account).await;
+    let user = user.expect(StatusCode::CREATED)["user"]["id"].take();
+    let login = json!({"username": "ada", "password": PASSWORD});
+    let token = call(Method::POST, "/api/v1/auth/login", None, login).await;
+    let token = token.expect(StatusCode::OK)["access_token"].take();
+    let farewell = json!({"password": PASSWORD});
+    let gone = call(Method::DELETE, "/api/v1/me", token.as_str(), farewell).await;
+    gone.expect(StatusCode::NO_CONTENT);
     auth.stop().await;
     cloud.stop().await;
 

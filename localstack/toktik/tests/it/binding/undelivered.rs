@@ -101,16 +101,15 @@ async fn backlog_fails_no_clip_and_is_asked_for_again_within_six_minutes() {
     assert_eq!(status(&house, &id).await, Status::Processing);
     assert_eq!(broker.told("toktik.video.failed.v1"), [] as [Value; 0]);
 
+    // The client and the store both said that the bytes are there, so it was asked for twice.
+    let requests = || asked(&broker, "toktik.unit.requested.v1").len();
+    let once = requests();
     house.advance(TimeDelta::minutes(4));
     house.sweep().await;
-    assert_eq!(
-        asked(&broker, "toktik.unit.requested.v1").len(),
-        1,
-        "whoever was asked has time left"
-    );
+    assert_eq!(requests(), once, "whoever was asked has time left");
     house.advance(ASKED_AGAIN - TimeDelta::minutes(4));
     house.sweep().await;
-    assert_eq!(asked(&broker, "toktik.unit.requested.v1").len(), 2);
+    assert_eq!(requests(), once + 1);
     assert_eq!(status(&house, &id).await, Status::Ready);
     assert_eq!(house.messages().await, 0);
 }

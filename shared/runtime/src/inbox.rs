@@ -111,7 +111,9 @@ impl Inbox {
             body = read(body, PATIENCE) => body?,
             () = self.stop.cancelled() => return Err(retry(Duration::ZERO)),
         };
-        let messages = self.messages(mode, &head.headers, &body).map_err(refused)?;
+        let messages = self
+            .messages(mode, &head.headers, &body)
+            .map_err(|error| refused(&error))?;
         let trace = trace_of(&head.headers);
         let messages: Vec<Message> = messages.into_iter().map(|message| traced(message, trace)).collect();
         self.handle_all(&messages).await
@@ -233,7 +235,7 @@ async fn read(body: Body, patience: Duration) -> Result<Bytes, Problem> {
     })
 }
 
-fn refused(error: Unreadable) -> Problem {
+fn refused(error: &Unreadable) -> Problem {
     if error.is_unknown_type() {
         return Problem::new(StatusCode::BAD_REQUEST, "unknown_type", error.to_string());
     }

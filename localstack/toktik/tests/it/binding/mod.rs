@@ -247,8 +247,10 @@ impl Reply {
 /// An event in the JSON format; `more` is added to it, null takes away.
 fn event(id: &str, more: Value) -> Value {
     let mut event = json!({"specversion": "1.0", "id": id, "source": "/s", "type": "t"});
-    let members = event.as_object_mut().unwrap();
-    members.extend(more.as_object().unwrap().clone());
+    let (Some(members), Value::Object(more)) = (event.as_object_mut(), more) else {
+        panic!("members were expected");
+    };
+    members.extend(more);
     members.retain(|name, value| name == "data" || !value.is_null());
     event
 }

@@ -38,9 +38,13 @@ fn headers(head: &[u8]) -> HeaderMap {
 
 /// What was taken can be passed on in binary mode, and has the same attributes there.
 fn survives(event: &Event) {
-    let Ok((headers, body)) = binding::to_binary(event) else { return };
+    let Ok((headers, body)) = binding::to_binary(event) else {
+        return;
+    };
     // Strings under a JSON type, and JSON under another, are told apart in JSON only.
-    let Ok(again) = binding::from_binary(&headers, &body) else { return };
+    let Ok(again) = binding::from_binary(&headers, &body) else {
+        return;
+    };
     let attributes = |event: &Event| {
         let all = event.iter().filter(|(name, _)| *name != "datacontenttype");
         let mut all: Vec<_> = all.map(|(name, value)| (name.to_owned(), value.to_string())).collect();

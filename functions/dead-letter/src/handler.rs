@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{State, StepItem};
 use toktik_catalog::videos::{Status, Trouble, Video};
+use toktik_events::binding::AttributesReader;
 use toktik_events::intake::{self, Unreadable};
 use toktik_events::payload::{Failed, Step};
-use toktik_events::{Function, Message, Payload, routes};
+use toktik_events::{Event, Function, Message, Payload, routes};
 use toktik_runtime::dead_letter::Envelope;
 use toktik_runtime::{Context, Failure, step};
 
@@ -20,8 +21,17 @@ const SORRY: &str = "Something went wrong while processing this clip. You can tr
 
 #[async_trait]
 impl toktik_runtime::Handler for Handler {
-    /// A broker's dead letter is the event itself.
+    /// A broker's dead letter is the event itself. What it was answered does not matter here: backlog (429, 503, 504, no
+    /// answer in time) and a verdict (422) are told apart by the ledger, which has every verdict and every run.
     async fn handle(&self, message: &Message, _: &CancellationToken) -> Result<(), Failure> {
+        if let Payload::UserDeleted(_) = &message.payload {
+            // No step waits for it that the janitor would find: it has to be said again, after a while.
+            let again = Message {
+                time: self.context.clock.now(),
+                ..message.clone()
+            };
+            return Ok(self.context.catalog.owe(&again).await?);
+        }
         for step in asked_of_anybody(message) {
             self.judge(&step).await?;
         }
@@ -36,6 +46,30 @@ impl toktik_runtime::Handler for Handler {
             tracing::error!(error = %error, body = %String::from_utf8_lossy(body), "an unreadable event ends here");
             Vec::new()
         }))
+    }
+
+    fn read_event(&self, event: &Event) -> Result<Vec<Message>, Unreadable> {
+        tell(event);
+        Ok(intake::messages(event).unwrap_or_else(|error| {
+            tracing::error!(error = %error, event.id = event.id(), event.ty = event.ty(), "an unreadable event ends here");
+            Vec::new()
+        }))
+    }
+}
+
+/// Who did not take the event, and what the broker was answered.
+fn tell(event: &Event) {
+    let said = |name| event.extension(name).map(ToString::to_string);
+    let code = said("knativeerrorcode");
+    if let Some(destination) = said("knativeerrordest") {
+        tracing::warn!(
+            event.id = event.id(),
+            event.ty = event.ty(),
+            destination,
+            code,
+            answer = said("knativeerrordata"),
+            "a broker could not deliver an event"
+        );
     }
 }
 

@@ -3,7 +3,8 @@
 //! Started by what hosts and queues send to its queue: `{event, error}` for an event that a handler gave up, the bare
 //! event where a queue or a broker only tired of delivering it. A given-up step fails the clip, unless the clip can do
 //! without. Tired deliveries are backlog, not failure: only steps that really ran too often fail a clip; the janitor
-//! asks for the others again.
+//! asks for the others again, within six minutes. The word that an account was deleted, which asks for no step, goes
+//! back into the outbox.
 //!
 //! Emits `toktik.video.failed.v1`, or `toktik.step.completed.v1` when the clip goes on without the step.
 

@@ -36,6 +36,11 @@ pub(crate) fn remember(message: &Message) -> Result<Write, Error> {
 }
 
 impl Catalog {
+    /// Has the janitor publish the event, half a minute after its time.
+    pub async fn owe(&self, message: &Message) -> Result<(), Error> {
+        self.table.write(vec![remember(message)?]).await
+    }
+
     /// The event is out.
     pub async fn published(&self, message: &Message) -> Result<(), Error> {
         self.table.delete(&key(&message.id, message.time)).await

@@ -3,6 +3,7 @@
 //! An event carries references, never media bytes. Its id is derived from what it tells, so that a repeat has the
 //! same id. Depends on nothing of ours and does no I/O.
 
+pub mod binding;
 pub mod id;
 pub mod intake;
 pub mod message;
@@ -11,6 +12,7 @@ pub mod routes;
 pub mod trace;
 mod verdict;
 
+pub use binding::Event;
 pub use id::VideoId;
 pub use message::Message;
 pub use payload::Payload;

@@ -5,6 +5,7 @@ use cloudevents::event::ExtensionValue;
 use cloudevents::{AttributesReader, Data, Event, EventBuilder, EventBuilderV10};
 use serde_json::Value;
 
+use crate::binding;
 use crate::payload::{InvalidPayload, Payload};
 use crate::routes::Function;
 use crate::trace::TraceParent;
@@ -22,10 +23,6 @@ pub struct Message {
 
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidMessage {
-    #[error("the event's id is empty")]
-    EmptyId,
-    #[error("the event has no data")]
-    NoData,
     #[error("the event's data are not JSON: {0}")]
     NotJson(String),
     #[error(transparent)]
@@ -53,8 +50,7 @@ impl Message {
 
     /// Structured JSON, the one form in which we send.
     pub fn to_json(&self) -> Result<String, InvalidMessage> {
-        let event = self.to_event()?;
-        serde_json::to_string(&event).map_err(|e| InvalidMessage::Build(e.to_string()))
+        binding::to_structured(&self.to_event()?).map_err(|e| InvalidMessage::Build(e.to_string()))
     }
 
     pub fn to_event(&self) -> Result<Event, InvalidMessage> {
@@ -64,7 +60,9 @@ impl Message {
             .ty(self.payload.ty())
             .time(self.time)
             .data("application/json", self.payload.data());
-        if let Some(subject) = self.payload.subject() {
+        // A key of somebody else's bucket may be anything.
+        let subject = self.payload.subject();
+        if let Some(subject) = subject.filter(|text| !text.is_empty() && binding::is_string(text)) {
             builder = builder.subject(subject);
         }
         if let Some(trace) = self.trace {
@@ -74,33 +72,32 @@ impl Message {
     }
 }
 
-impl TryFrom<Event> for Message {
+impl TryFrom<&Event> for Message {
     type Error = InvalidMessage;
 
-    fn try_from(event: Event) -> Result<Self, InvalidMessage> {
-        if event.id().is_empty() {
-            return Err(InvalidMessage::EmptyId);
-        }
+    fn try_from(event: &Event) -> Result<Self, InvalidMessage> {
+        let data = data(event)?;
+        let payload = match crate::intake::object_created(event.ty(), &data) {
+            Some(object) => Payload::ObjectCreated(object),
+            None => Payload::parse(event.ty(), data)?,
+        };
         Ok(Self {
             id: event.id().to_owned(),
             source: event.source().clone(),
             time: event.time().copied().unwrap_or_else(Utc::now),
-            trace: trace_of(&event),
-            payload: payload_of(&event)?,
+            trace: trace(event),
+            payload,
         })
     }
 }
 
-fn payload_of(event: &Event) -> Result<Payload, InvalidMessage> {
-    let data = match event.data() {
-        None => Value::Object(serde_json::Map::new()),
-        Some(Data::Json(value)) => value.clone(),
-        Some(Data::String(text)) => parse_json(text.as_bytes())?,
-        Some(Data::Binary(bytes)) => parse_json(bytes)?,
-    };
-    match crate::intake::object_created(event.ty(), &data) {
-        Some(object) => Ok(Payload::ObjectCreated(object)),
-        None => Ok(Payload::parse(event.ty(), data)?),
+/// What an event carries, however it came to be encoded.
+pub(crate) fn data(event: &Event) -> Result<Value, InvalidMessage> {
+    match event.data() {
+        None => Ok(Value::Object(serde_json::Map::new())),
+        Some(Data::Json(value)) => Ok(value.clone()),
+        Some(Data::String(text)) => parse_json(text.as_bytes()),
+        Some(Data::Binary(bytes)) => parse_json(bytes),
     }
 }
 
@@ -108,7 +105,8 @@ fn parse_json(bytes: &[u8]) -> Result<Value, InvalidMessage> {
     serde_json::from_slice(bytes).map_err(|e| InvalidMessage::NotJson(e.to_string()))
 }
 
-fn trace_of(event: &Event) -> Option<TraceParent> {
+/// The trace that an event belongs to. What is none is nobody's trouble.
+pub(crate) fn trace(event: &Event) -> Option<TraceParent> {
     match event.extension("traceparent")? {
         ExtensionValue::String(text) => text.parse().ok(),
         _ => None,
@@ -133,8 +131,8 @@ mod tests {
     fn structured_json_round_trips() {
         let message = sample();
         let json = message.to_json().unwrap();
-        let event: Event = serde_json::from_str(&json).unwrap();
-        assert_eq!(Message::try_from(event).unwrap(), message);
+        let event = binding::from_structured(json.as_bytes()).unwrap();
+        assert_eq!(Message::try_from(&event).unwrap(), message);
     }
 
     #[test]

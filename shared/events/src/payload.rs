@@ -4,11 +4,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::binding;
 use crate::id::VideoId;
 use crate::verdict::Rejection;
 
 /// Any of S3's `ObjectCreated` events: `com.amazonaws.s3.ObjectCreated:Put` and its like.
 pub const OBJECT_CREATED: &str = "com.amazonaws.s3.ObjectCreated:";
+/// What a Knative `IntegrationSource` makes of a message of SQS: the data are the message as it is.
+pub const SQS_MESSAGE: &str = "dev.knative.eventing.aws-sqs";
 pub const UPLOADED: &str = "toktik.video.uploaded.v1";
 pub const ACCEPTED: &str = "toktik.video.accepted.v1";
 pub const UNIT_REQUESTED: &str = "toktik.unit.requested.v1";
@@ -173,7 +176,9 @@ impl Payload {
         match self {
             Self::ObjectCreated(o) => {
                 let version = o.sequencer.as_deref().or(o.etag.as_deref()).unwrap_or_default();
-                format!("{}/{}.{version}", o.bucket, o.key)
+                let named = format!("{}/{}.{version}", o.bucket, o.key);
+                // Names of somebody else's objects may have characters that no attribute may have.
+                binding::encode_value(&named).into_owned()
             }
             Self::Uploaded(c) | Self::Accepted(c) | Self::Playable(c) | Self::Ready(c) => {
                 format!("{}.{}.{name}", c.video_id, c.generation)
@@ -222,6 +227,12 @@ impl Payload {
         };
         // Plain structs of strings and numbers: serialising them cannot fail.
         data.unwrap_or(Value::Null)
+    }
+
+    /// Whether events of this type are ours, whatever they carry.
+    pub(crate) fn knows(ty: &str) -> bool {
+        let unknown = matches!(Self::parse(ty, Value::Null), Err(InvalidPayload::UnknownType(_)));
+        ty.starts_with(OBJECT_CREATED) || !unknown
     }
 
     pub(crate) fn parse(ty: &str, data: Value) -> Result<Self, InvalidPayload> {

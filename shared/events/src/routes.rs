@@ -93,6 +93,7 @@ pub const EVENTS: &[EventRoute] = {
     use Function::{Audio, Auth, DeadLetter, Janitor, Package, Probe, Thumbnail, Transcode, Upload, Videos};
     &[
         event(payload::OBJECT_CREATED, &[], &[Probe]),
+        event(payload::SQS_MESSAGE, &[], &[Probe]),
         event(payload::UPLOADED, &[Upload, Videos, Janitor], &[Probe]),
         event(payload::ACCEPTED, &[Probe, Janitor], &[Thumbnail, Audio]),
         event(payload::UNIT_REQUESTED, &[Probe, Janitor], &[Transcode]),
@@ -184,6 +185,7 @@ mod tests {
     #[test]
     fn object_created_matches_by_prefix_and_others_whole() {
         assert_eq!(targets("com.amazonaws.s3.ObjectCreated:Put"), [Function::Probe]);
+        assert_eq!(targets("dev.knative.eventing.aws-sqs"), [Function::Probe]);
         assert_eq!(
             targets("toktik.video.accepted.v1"),
             [Function::Thumbnail, Function::Audio]

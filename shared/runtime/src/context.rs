@@ -16,7 +16,7 @@ use toktik_objects::{CredentialsEnd, Objects, Watched, keys};
 
 use crate::clock::Clock;
 use crate::function::Failure;
-use crate::publish::Publisher;
+use crate::publish::{Overrides, Publisher};
 use crate::settings::{Addresses, Common, Stores};
 
 #[derive(Clone)]
@@ -79,7 +79,7 @@ impl Context {
             lease_check,
         } = common.stores.clone();
         let publisher = match common.events.sink() {
-            Some(sink) => Publisher::to_sink(sink, clients.sqs, queue_prefix)?,
+            Some(sink) => Publisher::to_sink(sink, Overrides::from_environment()?, clients.sqs, queue_prefix)?,
             None => Publisher::to_queues(clients.sqs, queue_prefix),
         };
         let lease = common.terms.lease;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_events::intake::{self, Unreadable};
-use toktik_events::{Function, Message};
+use toktik_events::{Event, Function, Message};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::context::Context;
@@ -52,6 +52,11 @@ pub trait Handler: Send + Sync + 'static {
     /// The events in what was delivered; dead-letter alone is sent them in an envelope.
     fn read(&self, body: &[u8]) -> Result<Vec<Message>, Unreadable> {
         intake::parse(body)
+    }
+
+    /// The same where it was delivered as a CloudEvent.
+    fn read_event(&self, event: &Event) -> Result<Vec<Message>, Unreadable> {
+        intake::messages(event)
     }
 }
 

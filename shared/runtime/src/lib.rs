@@ -11,6 +11,7 @@ pub mod context;
 pub mod dead_letter;
 pub mod function;
 pub mod http;
+pub mod inbox;
 mod program;
 pub mod publish;
 mod refusal;

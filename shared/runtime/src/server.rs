@@ -1,21 +1,16 @@
-//! The HTTP host: requests, CloudEvents, health, metrics and the API's own description, on one listener.
+//! The HTTP host: requests, events, health, metrics and the API's own description, on one listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
 use axum::{Json, Router};
-use cloudevents::binding::http::to_event;
-use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use toktik_events::{Function, Message};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -23,9 +18,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::context::Context;
-use crate::function::{Failure, Handler};
-use crate::http::{AddressBook, Gate, Problem, layers};
-use crate::{telemetry, worker};
+use crate::http::{AddressBook, Gate, layers};
+pub use crate::inbox::events;
+use crate::telemetry;
 
 /// How long requests that are under way may take once it is time to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -57,12 +52,14 @@ pub fn router(api: OpenApiRouter, context: &Context) -> anyhow::Result<Router> {
         .merge(description(&document)))
 }
 
-/// `/healthz`, `/readyz` and `/metrics`.
+/// `/healthz`, `/readyz` and `/metrics`, and the first two as `OpenFaaS` calls them.
 pub fn operations() -> Router {
     telemetry::recorder();
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ok\n" }))
+        .route("/_/health", get(|| async { "ok\n" }))
+        .route("/_/ready", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
         .method_not_allowed_fallback(layers::method_not_allowed)
 }
@@ -88,105 +85,6 @@ fn description(document: &OpenApi) -> Router {
     Router::new()
         .route("/openapi.json", get(move || async move { Json(json) }))
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
-}
-
-/// Takes events at `POST /`.
-pub fn events(
-    function: Function,
-    handler: Arc<dyn Handler>,
-    context: Context,
-    token: Option<String>,
-    stop: CancellationToken,
-) -> Router {
-    let intake = Intake {
-        function,
-        handler,
-        context,
-        token,
-        stop,
-    };
-    Router::new().route("/", post(receive)).with_state(Arc::new(intake))
-}
-
-struct Intake {
-    function: Function,
-    handler: Arc<dyn Handler>,
-    context: Context,
-    token: Option<String>,
-    /// Fires when the host has to stop: what is under way is given back.
-    stop: CancellationToken,
-}
-
-async fn receive(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Response {
-    if !intake.admits(&headers) {
-        return Problem::unauthorized("Events are taken only with the events token.").into_response();
-    }
-    let messages = match messages(&headers, &body, intake.handler.as_ref()) {
-        Ok(messages) => messages,
-        Err(why) => return Problem::malformed(why).into_response(),
-    };
-    for message in &messages {
-        let result = worker::handle_one(intake.function, intake.handler.as_ref(), message, &intake.stop).await;
-        if let Err(failure) = result {
-            return intake.refuse(failure, message).await;
-        }
-    }
-    StatusCode::NO_CONTENT.into_response()
-}
-
-impl Intake {
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .unwrap_or_default();
-        given.as_bytes().ct_eq(token.as_bytes()).into()
-    }
-
-    /// A broker brings to dead-letter by itself what is answered with 422.
-    async fn give_up(&self, message: &Message, code: &str, why: &str) -> anyhow::Result<()> {
-        let (context, function) = (&self.context, self.function);
-        if context.publisher.has_broker() {
-            return context.record_verdict(function, message, code, why).await;
-        }
-        // Not the request's body: in binary mode that is only the data, and a batch holds other events too.
-        context
-            .give_up(function, &message.to_json()?, Some(message), code, why)
-            .await
-    }
-
-    async fn refuse(&self, failure: Failure, message: &Message) -> Response {
-        match failure {
-            Failure::Retry { after, reason } => {
-                tracing::warn!(reason = format!("{reason:#}"), "an event has to come again");
-                let seconds = after.unwrap_or(Duration::from_secs(5)).as_secs().max(1);
-                let title = "Not now. Deliver it again.";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "retry", title)
-                    .retry_after(seconds)
-                    .into_response()
-            }
-            Failure::GiveUp { code, reason } => {
-                let why = format!("{reason:#}");
-                tracing::error!(code, reason = why, "an event is given up");
-                match self.give_up(message, code, &why).await {
-                    Ok(()) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, why).into_response(),
-                    Err(error) => Problem::from(error).into_response(),
-                }
-            }
-        }
-    }
-}
-
-/// A CloudEvent in either mode, or a store's notification.
-fn messages(headers: &HeaderMap, body: &Bytes, handler: &dyn Handler) -> Result<Vec<Message>, String> {
-    if headers.contains_key("ce-specversion") {
-        let event = to_event(headers, body.to_vec()).map_err(|error| error.to_string())?;
-        return Message::try_from(event)
-            .map(|message| vec![message])
-            .map_err(|error| error.to_string());
-    }
-    handler.read(body).map_err(|error| error.to_string())
 }
 
 /// Serves until told to stop, then lets what is under way end.

@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod auth;
 mod backup;
+mod binding;
 mod broker;
 mod browser;
 mod client;

@@ -281,7 +281,7 @@ async fn every_function_lists_its_settings() {
 }
 
 /// The embedded cloud alone, with everything in it that functions need, and what they need to find it.
-async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
+pub(crate) async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>) {
     let mut command = toktik(&["cloud", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]);
     command
         .env("TOKTIK_CLOUD_ACCESS_KEY_ID", "test")

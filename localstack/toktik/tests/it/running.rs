@@ -91,7 +91,7 @@ impl Running {
 pub(crate) fn toktik(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     let foreign = |name: &str| {
-        ["TOKTIK_", "AWS_", "PORT", "K_SINK"]
+        ["TOKTIK_", "AWS_", "PORT", "K_"]
             .iter()
             .any(|start| name.starts_with(start))
     };

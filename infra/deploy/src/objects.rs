@@ -319,9 +319,11 @@ pub struct Filter {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PingSpec {
     pub schedule: String,
+    pub content_type: String,
+    pub data: String,
     pub sink: Destination,
 }
 

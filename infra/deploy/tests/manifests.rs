@@ -708,6 +708,15 @@ fn kn_is_told_the_same_as_kubectl() {
         ("--backoff-delay", text(&delivery.backoff_delay)),
         ("--timeout", text(&delivery.timeout)),
     ];
+    let [ping] = &base.pings[..] else {
+        panic!("one schedule")
+    };
+    let (name, spec) = (&ping.metadata.name, &ping.spec);
+    let command = format!(
+        "kn source ping create {name} --schedule '{}' --data '{}' --sink ksvc:{}",
+        spec.schedule, spec.data, spec.sink.to.name
+    );
+    assert!(kn::events().lines().any(|line| line == command), "{command}");
     let commanded = commands(&kn::events(), "kn broker create ");
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).to_vec();
     assert_eq!(commanded, [(broker.metadata.name.clone(), expected)]);

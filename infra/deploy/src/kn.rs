@@ -72,7 +72,7 @@ pub fn events() -> String {
     }
     let _ = writeln!(
         text,
-        "kn source ping create janitor --schedule '* * * * *' --data '{{}}' --sink ksvc:{}\n```",
+        "kn source ping create janitor --schedule '*/5 * * * *' --data '{{}}' --sink ksvc:{}\n```",
         Function::Janitor
     );
     text

@@ -73,7 +73,7 @@ fn environment(deployment: &Deployment) -> Vec<(&'static str, String)> {
         ("TOKTIK_LOG_FORMAT", "json".to_owned()),
     ];
     if deployment.answers_requests() {
-        told.push(("TOKTIK_TRUST_PROXY", "true".to_owned()));
+        told.push(("TOKTIK_TRUST_PROXY", "forwarded".to_owned()));
     } else {
         // Nobody brings events here, so that a function that is started by them fetches its own.
         told.push(("TOKTIK_HOST", "queue".to_owned()));

@@ -252,3 +252,12 @@ proptest::proptest! {
         let _ = parse(&bytes);
     }
 }
+
+#[test]
+fn knatives_clock_calls_the_janitor() {
+    let ping = json!({"specversion": "1.0", "id": "1", "source": "/apis/v1/namespaces/toktik/pingsources/janitor",
+        "type": "dev.knative.sources.ping", "datacontenttype": "application/json", "data": {}});
+    let messages = parse(ping.to_string().as_bytes()).unwrap();
+    assert_eq!(messages[0].payload, Payload::Tick);
+    assert_eq!(messages.len(), 1);
+}

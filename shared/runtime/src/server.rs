@@ -25,7 +25,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::context::Context;
 use crate::function::{Failure, Handler};
 use crate::http::{AddressBook, Gate, Problem, layers};
-use crate::{telemetry, worker};
+use crate::{delivery, telemetry};
 
 /// How long requests that are under way may take once it is time to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -127,7 +127,7 @@ async fn receive(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: By
         Err(why) => return Problem::malformed(why).into_response(),
     };
     for message in &messages {
-        let result = worker::handle_one(intake.function, intake.handler.as_ref(), message, &intake.stop).await;
+        let result = delivery::handle_one(intake.function, intake.handler.as_ref(), message, &intake.stop).await;
         if let Err(failure) = result {
             return intake.refuse(failure, message).await;
         }

@@ -26,5 +26,7 @@ mod playback;
 mod processes;
 mod recovery;
 mod refusals;
+mod sdk;
 mod uploads;
 mod videos;
+mod worker;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
+use axum::http::uri::Scheme;
 use axum::http::{HeaderMap, header};
 
 use crate::http::Problem;
@@ -93,7 +94,9 @@ fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
     let host = host.filter(|host| is_authority(host));
     let host = host.ok_or_else(|| Problem::malformed("The request has no usable Host header."))?;
     let forwarded = text(&parts.headers, "x-forwarded-proto").filter(|_| book.addresses.trust_proxy);
-    let scheme = if forwarded == Some("https") { "https" } else { "http" };
+    // Only a host that ends TLS itself, or knows who does, writes the scheme into the request.
+    let secure = forwarded == Some("https") || parts.uri.scheme() == Some(&Scheme::HTTPS);
+    let scheme = if secure { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))
 }
 

@@ -1,4 +1,4 @@
-//! Time that runs out in the middle of a step, and a process that Lambda killed there.
+//! Time that runs out in the middle of a step.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,9 @@ async fn what_does_not_fit_into_the_time_is_given_back_and_finished_by_the_next(
     let site = Site::open(&FUNCTIONS).await;
     let token = site.token().await;
     let id = site.upload(&token, long_clip(site.directory())).await;
+    // The store's message and the client's word: one of them finds the other at work.
     let told = site.receive(Function::Probe).await;
-    assert_eq!(site.map(Function::Probe, &told).await, 0);
+    assert!(site.map(Function::Probe, &told).await < 2);
     let unit = site.receive(Function::Transcode).await;
     assert_eq!(unit.len(), 1, "{unit:?}");
 

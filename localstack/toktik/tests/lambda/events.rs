@@ -267,6 +267,10 @@ async fn nonsense_and_the_wrong_trigger_are_told_and_harm_nobody() {
     }
     let test_event = json!({"Service": "Amazon S3", "Event": "s3:TestEvent"});
     assert_eq!(site.invoke(Function::Probe, &test_event).await.unwrap(), Value::Null);
+    // Machines read what is logged here, each line by itself.
+    let log = site.log(Function::Playback);
+    assert_eq!(log[0]["message"], "waiting for invocations", "{log:?}");
+    assert!(log.iter().any(|line| line["span"]["requestId"].is_string()), "{log:?}");
     assert_eq!(letters(&site).await, [] as [Value; 0]);
     site.close().await;
 }

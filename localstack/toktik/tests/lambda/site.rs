@@ -60,6 +60,9 @@ impl Site {
         let common = Program::try_parse_from(["lambda"]).unwrap().common;
         toktik::provision::provision(&clients, &common.stores).await.unwrap();
         let context = Context::new(&common, clients.clone(), Arc::new(Verifier::closed())).unwrap();
+        // The store's word that it will tell probe of objects.
+        let heard = context.publisher.queues().url(Function::Probe).await.unwrap();
+        clients.sqs.purge_queue().queue_url(heard).send().await.unwrap();
         std::fs::create_dir(directory.path().join("scratch")).unwrap();
         let mut site = Self {
             context,
@@ -241,6 +244,13 @@ impl Site {
             request.send().await.unwrap();
         }
         failures.len()
+    }
+
+    /// The last lines of a function's log.
+    pub(crate) fn log(&self, function: Function) -> Vec<Value> {
+        let told = self.functions[&function].0.told();
+        let line = |line: &str| serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
+        told.lines().map(line).collect()
     }
 
     /// Ends everything, and asserts that nobody panicked, nor had to be waited for.

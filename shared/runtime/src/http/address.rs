@@ -94,7 +94,7 @@ fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
     let host = host.filter(|host| is_authority(host));
     let host = host.ok_or_else(|| Problem::malformed("The request has no usable Host header."))?;
     let forwarded = text(&parts.headers, "x-forwarded-proto").filter(|_| book.addresses.trust_proxy);
-    // Only a host that ends TLS itself, or knows who does, writes the scheme into the request.
+    // Lambda's gates end TLS and say so here; over HTTP/1 a client that writes it itself lies to nobody else.
     let secure = forwarded == Some("https") || parts.uri.scheme() == Some(&Scheme::HTTPS);
     let scheme = if secure { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))

@@ -30,8 +30,8 @@ pub struct Server {
     /// only health and metrics, takes any free port of 127.0.0.1
     #[arg(long, env = "TOKTIK_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// What a single function runs on: it serves HTTP, works off its queue, or is an AWS Lambda. Unset: Lambda where
-    /// AWS_LAMBDA_RUNTIME_API is set, HTTP where PORT is set, else the queue if the function takes events
+    /// What a single function runs on: it serves HTTP, works off its queue, or is an AWS Lambda. Unset: Lambda there,
+    /// HTTP where PORT is set, else the queue if the function takes events
     #[arg(long, env = "TOKTIK_HOST", value_enum)]
     pub host: Option<Host>,
     /// Events handled at once by a queue worker, or of one batch by a Lambda. Unset: one per core for light steps, one

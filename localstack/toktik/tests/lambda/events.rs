@@ -22,6 +22,17 @@ async fn arrived(site: &Site, token: &str) -> (String, Delivery) {
     (id, told.remove(0))
 }
 
+/// As upload does it, or probe when the store tells it.
+async fn is_accepted(site: &Site, id: &str) {
+    let video = site.video(id).await;
+    let head = site.context.objects.head(&video.upload.key).await.unwrap().unwrap();
+    let begun = site
+        .context
+        .catalog
+        .begin_processing(&video, &head.etag, None, Utc::now());
+    assert!(begun.await.unwrap());
+}
+
 async fn is_refused(site: &Site, id: &str) {
     let video = site.video(id).await;
     let code = video.error.map(|trouble| trouble.code);
@@ -71,11 +82,7 @@ async fn probe_is_started_from_every_source() {
         generation: 1,
     };
     let event = Message::new(Function::Upload, Utc::now(), Payload::Uploaded(clip));
-    let etag = site.context.objects.head(&site.video(&id).await.upload.key).await;
-    let etag = etag.unwrap().unwrap().etag;
-    let video = site.video(&id).await;
-    let begun = site.context.catalog.begin_processing(&video, &etag, None, Utc::now());
-    assert!(begun.await.unwrap());
+    is_accepted(&site, &id).await;
     let answer = site
         .invoke_with(Function::Probe, event.to_json().unwrap())
         .await
@@ -88,12 +95,12 @@ async fn probe_is_started_from_every_source() {
 
 /// The step is somebody else's, for longer than this test takes.
 async fn is_taken(site: &Site, id: &str) {
-    let video = site.video(id).await;
-    let catalog = &site.context.catalog;
-    let (video_id, now) = (video.id, Utc::now());
-    let begun = catalog.begin_processing(&video, "etag", None, now).await.unwrap();
-    assert!(begun);
-    catalog.begin(video_id, 1, "probe", "", now).await.unwrap();
+    is_accepted(site, id).await;
+    let begun = site
+        .context
+        .catalog
+        .begin(id.parse().unwrap(), 1, "probe", "", Utc::now());
+    begun.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

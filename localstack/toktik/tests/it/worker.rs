@@ -36,13 +36,12 @@ impl Handler for Scripted {
     async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure> {
         self.begun.send(message.id.clone()).unwrap();
         match &self.manner {
-            Manner::Succeed => Ok(()),
             Manner::Wait(leave) => tokio::select! {
                 leave = leave.acquire() => { leave.unwrap().forget(); Ok(()) }
                 () = cancel.cancelled() => Err(Failure::retry_after(Duration::ZERO, anyhow!("the host is stopping"))),
             },
             Manner::PanicOnce(times) if times.fetch_add(1, Ordering::SeqCst) == 0 => panic!("as this test wants it"),
-            Manner::PanicOnce(_) => Ok(()),
+            Manner::Succeed | Manner::PanicOnce(_) => Ok(()),
             Manner::AskAgainAtOnce => Err(Failure::retry_after(Duration::ZERO, anyhow!("never"))),
         }
     }

@@ -217,7 +217,7 @@ async fn in_time<T>(deadline: SystemTime, cancel: &CancellationToken, work: impl
 /// emulators say 1970.
 fn time_to_work(deadline: SystemTime, now: SystemTime) -> Option<Duration> {
     let left = deadline.duration_since(now).ok()?;
-    let margin = (left / 10).clamp(Duration::from_secs(1), Duration::from_secs(5));
+    let margin = (left / 10).clamp(Duration::from_secs(2), Duration::from_secs(5));
     Some(left.saturating_sub(margin))
 }
 
@@ -246,7 +246,7 @@ mod tests {
     fn time_to_give_back_is_kept_for_short_and_long_functions() {
         let now = SystemTime::now();
         let left = |seconds| time_to_work(now + Duration::from_secs(seconds), now).map(|left| left.as_secs());
-        assert_eq!([1, 3, 30, 900].map(left), [Some(0), Some(2), Some(27), Some(895)]);
+        assert_eq!([1, 5, 30, 900].map(left), [Some(0), Some(3), Some(27), Some(895)]);
         assert_eq!(time_to_work(SystemTime::UNIX_EPOCH, now), None);
     }
 

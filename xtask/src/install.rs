@@ -275,7 +275,8 @@ pub(crate) fn ensure_cargo_tool(root: &Path, name: &str, version: &str) -> Resul
         .with_context(|| format!("{package} is missing and could not be built"))
 }
 
-/// The Python programs that `requirements` names, in an environment of their own that nothing else sees.
+/// The Python programs that `requirements` names, and nothing that they ask for besides, in an environment of their own
+/// that nothing else sees.
 pub(crate) fn ensure_python_tools(environment: &Path, requirements: &Path) -> Result<()> {
     // A copy of what was installed, written when all of it was.
     let installed = environment.join("requirements.txt");
@@ -290,6 +291,7 @@ pub(crate) fn ensure_python_tools(environment: &Path, requirements: &Path) -> Re
         "pip",
         "install",
         "--quiet",
+        "--no-deps",
         "--disable-pip-version-check",
         "--requirement",
     ];

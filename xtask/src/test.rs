@@ -23,8 +23,8 @@ const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Install what is missing and run every check: format, lints, licences, tests
 ///
-/// Installs ffmpeg, Chromium, node, Python, kubectl, cargo-nextest, cargo-deny, schemathesis and the browser harness's packages
-/// where they are missing, then runs: format, licences and sources, security advisories (where their database can be reached), lints and all tests. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
+/// Installs ffmpeg, Chromium, node, Python, kubectl, cargo-nextest, cargo-deny, schemathesis, cargo-lambda and the browser
+/// harness's packages where they are missing, then runs: format, licences and sources, security advisories (where their database can be reached), lints and all tests. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Handed to `cargo nextest run --workspace`, for example a part of a test's name
@@ -95,8 +95,11 @@ fn prepare(root: &Path) -> Result<()> {
     }
     install::ensure_cargo_tool(root, "nextest", NEXTEST)?;
     install::ensure_cargo_tool(root, "deny", DENY)?;
-    let contract = workspace::cargo_home()?.join("toktik-contract");
-    install::ensure_python_tools(&contract, &root.join("localstack/contract/requirements.txt"))?;
+    for tools in ["contract", "lambda"] {
+        let environment = workspace::cargo_home()?.join(format!("toktik-{tools}"));
+        let requirements = root.join("localstack").join(tools).join("requirements.txt");
+        install::ensure_python_tools(&environment, &requirements)?;
+    }
     let browser = root.join("localstack/browser");
     if !npm_is_current(&browser) {
         say("installing the browser harness's packages with npm");

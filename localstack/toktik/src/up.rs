@@ -150,16 +150,11 @@ impl Assembly {
                 api = api.merge(router);
             }
             if let Some(handler) = service.events {
-                let concurrency = settings
-                    .common
-                    .server
-                    .concurrency
-                    .unwrap_or_else(|| concurrency(function));
                 workers.push(Worker {
                     function,
                     handler,
                     context: context.clone(),
-                    concurrency,
+                    concurrency: concurrency(function, &settings.common.server),
                 });
             }
         }

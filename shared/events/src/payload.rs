@@ -25,7 +25,7 @@ pub const DELETED: &str = "toktik.video.deleted.v1";
 pub const USER_DELETED: &str = "toktik.user.deleted.v1";
 pub const LIKED: &str = "toktik.video.liked.v1";
 pub const TICK: &str = "toktik.schedule.tick.v1";
-/// What a PingSource of Knative sends: its clock, and no type of ours can be put in its place.
+/// What a `PingSource` of Knative sends: its clock, and no type of ours can be put in its place.
 pub const PING: &str = "dev.knative.sources.ping";
 
 /// What happened. The type and the data of an event.

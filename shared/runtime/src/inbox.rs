@@ -25,9 +25,9 @@ use toktik_events::{Function, Message, Payload, TraceParent};
 use tracing::{Instrument, Span};
 
 use crate::context::Context;
+use crate::delivery;
 use crate::function::{Failure, Handler};
 use crate::http::{Problem, layers};
-use crate::worker;
 
 /// CloudEvents asks for 64 KiB; a store's notification of many objects is longer.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -190,7 +190,7 @@ impl Inbox {
             return Err(Failure::retry_after(Duration::ZERO, anyhow!("the host is stopping")));
         }
         tokio::select! {
-            result = worker::handle_one(self.function, self.handler.as_ref(), message, &self.stop) => result,
+            result = delivery::handle_one(self.function, self.handler.as_ref(), message, &self.stop) => result,
             () = async { self.stop.cancelled().await; tokio::time::sleep(HAND_BACK).await } => {
                 Err(Failure::retry_after(Duration::ZERO, anyhow!("the host could not wait any longer")))
             }

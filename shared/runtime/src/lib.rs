@@ -2,16 +2,18 @@
 //! and go out.
 //!
 //! A function is a library with a handler. Here it becomes an HTTP server that takes CloudEvents (Knative, OpenFaaS,
-//! plain Kubernetes) or a queue worker; the all-in-one program composes several into one process with the same parts.
-//! The handler cannot tell which.
+//! plain Kubernetes), an AWS Lambda or a queue worker; the all-in-one program composes several into one process with the
+//! same parts. The handler cannot tell which.
 
 pub mod access;
 pub mod clock;
 pub mod context;
 pub mod dead_letter;
+mod delivery;
 pub mod function;
 pub mod http;
 pub mod inbox;
+mod lambda;
 mod program;
 pub mod publish;
 mod refusal;

@@ -15,9 +15,9 @@ use toktik_media::sandbox;
 
 use crate::context::{Clients, Context};
 use crate::function::{Serverless, Service};
-use crate::settings::{Common, Host};
+use crate::settings::{Common, Host, Server};
 use crate::worker::Worker;
-use crate::{server, telemetry};
+use crate::{lambda, server, telemetry};
 
 // Not a doc comment: that would be the first line of every `--help`.
 #[derive(Parser)]
@@ -73,6 +73,10 @@ fn serve<F: Serverless>(cli: Cli<F::Settings>) -> anyhow::Result<()> {
         let service = F::start(cli.own, &context)?;
         let stop = stop_signal()?;
         match (&service.events, cli.common.server.host()) {
+            (_, Host::Lambda) => {
+                let concurrency = concurrency(F::NAME, &cli.common.server);
+                lambda::run(F::NAME, service, context, concurrency, stop).await
+            }
             (Some(_), Host::Queue) => work(F::NAME, service, context, &cli.common, stop).await,
             _ => listen(F::NAME, service, context, &cli.common, stop).await,
         }
@@ -97,7 +101,7 @@ async fn work(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let handler = service.events.context("this function takes no events")?;
-    let concurrency = common.server.concurrency.unwrap_or_else(|| concurrency(function));
+    let concurrency = concurrency(function, &common.server);
     let listener = TcpListener::bind(common.server.listen_beside_work())
         .await
         .context("binding the address of /metrics")?;
@@ -137,10 +141,12 @@ async fn listen(
 }
 
 /// How many events a function handles at once: transcode fills its cores by itself.
-pub fn concurrency(function: Function) -> usize {
-    match function {
-        Function::Transcode => 1,
-        _ => std::thread::available_parallelism().map_or(1, usize::from),
+pub fn concurrency(function: Function, settings: &Server) -> usize {
+    let one_per_core = || std::thread::available_parallelism().map_or(1, usize::from);
+    match (settings.concurrency, function) {
+        (Some(told), _) => told.get(),
+        (None, Function::Transcode) => 1,
+        (None, _) => one_per_core(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings that every function has. Each is a flag and a `TOKTIK_…` variable; `--help` lists them with defaults.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -43,18 +44,28 @@ pub struct Server {
     /// only health and metrics, takes any free port of 127.0.0.1
     #[arg(long, env = "TOKTIK_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// How a single function is started by events: over HTTP, or from its queue. Unset: HTTP where PORT is set
+    /// What a single function runs on: it serves HTTP, works off its queue, or is an AWS Lambda. Unset: Lambda there,
+    /// HTTP where PORT is set, else the queue if the function takes events
     #[arg(long, env = "TOKTIK_HOST", value_enum)]
     pub host: Option<Host>,
-    /// Events handled at once by a queue worker. Unset: one per core for light steps, one for transcode
+    /// Events handled at once by a queue worker, or of one batch by a Lambda. Unset: one per core for light steps, one
+    /// for transcode
     #[arg(long, env = "TOKTIK_CONCURRENCY")]
-    pub concurrency: Option<usize>,
+    pub concurrency: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Host {
     Http,
     Queue,
+    Lambda,
+}
+
+/// Lambda gives every function the address of its runtime API in this.
+pub(crate) const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
 }
 
 impl Server {
@@ -64,7 +75,7 @@ impl Server {
 
     /// Several queue workers may be on one machine.
     pub fn listen_beside_work(&self) -> SocketAddr {
-        let told = self.listen.is_some() || std::env::var_os("PORT").is_some();
+        let told = self.listen.is_some() || is_set("PORT");
         if told {
             self.listen()
         } else {
@@ -72,11 +83,13 @@ impl Server {
         }
     }
 
-    /// HTTP on platforms that say where to listen, the queue otherwise.
+    /// Where the platform says what it is, that; the queue otherwise.
     pub fn host(&self) -> Host {
-        let told_to_listen = std::env::var_os("PORT").is_some();
-        self.host
-            .unwrap_or(if told_to_listen { Host::Http } else { Host::Queue })
+        self.host.unwrap_or_else(|| match () {
+            () if is_set(RUNTIME_API) => Host::Lambda,
+            () if is_set("PORT") => Host::Http,
+            () => Host::Queue,
+        })
     }
 }
 
@@ -214,9 +227,20 @@ pub struct Log {
     /// which anybody could fill a disk with
     #[arg(long, env = "TOKTIK_LOG", default_value = "info,s3s=off")]
     pub log: String,
-    /// `text` for people, `json` for machines
-    #[arg(long, env = "TOKTIK_LOG_FORMAT", value_enum, default_value = "text")]
-    pub log_format: LogFormat,
+    /// `text` for people, `json` for machines. Unset: json on Lambda, text elsewhere
+    #[arg(long, env = "TOKTIK_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+impl Log {
+    pub fn format(&self) -> LogFormat {
+        let usual = if is_set(RUNTIME_API) {
+            LogFormat::Json
+        } else {
+            LogFormat::Text
+        };
+        self.log_format.unwrap_or(usual)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -25,7 +25,7 @@ pub fn log(settings: &Log) -> anyhow::Result<()> {
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
     let writer = std::io::stderr;
     let colours = std::io::stderr().is_terminal();
-    match settings.log_format {
+    match settings.format() {
         LogFormat::Text => registry
             .with(
                 tracing_subscriber::fmt::layer()

@@ -1,26 +1,27 @@
 //! The queue-worker host: long polling, bounded concurrency, a heartbeat, and messages given back on the way out.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::{Message as Delivery, MessageSystemAttributeName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use toktik_events::{Function, Message, Payload, TraceParent};
-use tracing::Instrument;
+use toktik_events::Function;
 
 use crate::context::{Context, sign_of_life};
-use crate::function::{Failure, Handler};
-use crate::trace;
+use crate::delivery::{self, Desk, Settled, whole_seconds};
+use crate::function::Handler;
 
 const LONG_POLL_SECONDS: i32 = 20;
 const BATCH: usize = 10;
-const MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// After a receive that failed.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long an answer may take that was on its way when it became time to stop.
+const LAST_ANSWER: Duration = Duration::from_millis(250);
 
 pub struct Worker {
     pub function: Function,
@@ -28,12 +29,6 @@ pub struct Worker {
     pub context: Context,
     /// Messages handled at once.
     pub concurrency: usize,
-}
-
-/// What could not be handled: the delivery as a whole, or this event of it.
-struct Unhandled {
-    failure: Failure,
-    message: Option<Message>,
 }
 
 impl Worker {
@@ -44,8 +39,9 @@ impl Worker {
         let tasks = TaskTracker::new();
         while let Some(deliveries) = worker.next(&slots, &stop).await {
             for delivery in deliveries {
-                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                    break;
+                // Free at once: no more was asked for than slots are free, and only this loop takes any.
+                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                    return;
                 };
                 let (worker, stop) = (Arc::clone(&worker), stop.clone());
                 tasks.spawn(async move {
@@ -61,35 +57,43 @@ impl Worker {
     /// Handles what is in the queue right now, one after the other, and says how many messages that were.
     pub async fn drain(&self, stop: &CancellationToken) -> anyhow::Result<usize> {
         let mut handled = 0;
-        loop {
+        while !stop.is_cancelled() {
             let deliveries = self.receive(1, 0).await?;
             if deliveries.is_empty() {
-                return Ok(handled);
+                break;
             }
             for delivery in deliveries {
                 self.process(delivery, stop).await;
                 handled += 1;
             }
         }
+        Ok(handled)
     }
 
     /// Messages for all free slots, as soon as there are a slot and a message; none when it is time to stop.
     async fn next(&self, slots: &Semaphore, stop: &CancellationToken) -> Option<Vec<Delivery>> {
         loop {
             tokio::select! {
-                slot = slots.acquire() => drop(slot.ok()?),
+                biased;
                 () = stop.cancelled() => return None,
+                slot = slots.acquire() => drop(slot.ok()?),
             }
             let wanted = slots.available_permits().clamp(1, BATCH);
-            let received = tokio::select! {
-                received = self.receive(wanted, LONG_POLL_SECONDS) => received,
-                () = stop.cancelled() => return None,
-            };
-            match received {
+            match self.poll(wanted, stop).await? {
                 Ok(deliveries) if deliveries.is_empty() => {}
                 Ok(deliveries) => return Some(deliveries),
                 Err(error) => self.pause(&error, stop).await,
             }
+        }
+    }
+
+    /// Waits for messages. None when it is time to stop and no answer was on its way: messages in one that nobody reads
+    /// would be nobody's until their visibility ends.
+    async fn poll(&self, wanted: usize, stop: &CancellationToken) -> Option<anyhow::Result<Vec<Delivery>>> {
+        let mut receiving = pin!(self.receive(wanted, LONG_POLL_SECONDS));
+        tokio::select! {
+            received = &mut receiving => Some(received),
+            () = stop.cancelled() => tokio::time::timeout(LAST_ANSWER, receiving).await.ok(),
         }
     }
 
@@ -117,33 +121,24 @@ impl Worker {
     }
 
     async fn process(&self, delivery: Delivery, stop: &CancellationToken) {
+        let desk = Desk {
+            function: self.function,
+            handler: self.handler.as_ref(),
+            context: &self.context,
+        };
         let body = delivery.body().unwrap_or_default();
-        let handled = tokio::select! {
-            handled = self.handle(body, stop) => handled,
+        let settled = tokio::select! {
+            settled = desk.settle(body, received(&delivery), stop) => settled,
             never = self.heartbeat(&delivery) => match never {},
         };
-        let settled = match handled {
-            Ok(()) => self.acknowledge(&delivery).await,
-            Err(unhandled) => self.set_aside(&delivery, body, unhandled, stop).await,
+        let told = match settled {
+            Settled::Done => self.acknowledge(&delivery).await,
+            Settled::Again { after, .. } => self.reappear_after(&delivery, after).await,
         };
-        if let Err(error) = settled {
+        if let Err(error) = told {
             // The message reappears when its visibility ends, and every handler survives that.
             tracing::warn!(function = %self.function, error = format!("{error:#}"), "could not settle a message");
         }
-    }
-
-    async fn handle(&self, body: &str, stop: &CancellationToken) -> Result<(), Unhandled> {
-        let messages = self.handler.read(body.as_bytes()).map_err(|error| Unhandled {
-            failure: Failure::give_up("unreadable", error),
-            message: None,
-        })?;
-        for message in messages {
-            if let Err(failure) = handle_one(self.function, self.handler.as_ref(), &message, stop).await {
-                let message = Some(message);
-                return Err(Unhandled { failure, message });
-            }
-        }
-        Ok(())
     }
 
     /// Keeps the message ours while it is worked on. Should that fail, somebody else may get it too, and the ledger keeps
@@ -153,45 +148,6 @@ impl Worker {
             tokio::time::sleep(sign_of_life(self.context.lease)).await;
             if let Err(error) = self.reappear_after(delivery, self.context.lease).await {
                 tracing::warn!(function = %self.function, error = format!("{error:#}"), "a heartbeat failed");
-            }
-        }
-    }
-
-    async fn set_aside(
-        &self,
-        delivery: &Delivery,
-        body: &str,
-        unhandled: Unhandled,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<()> {
-        let Unhandled { failure, message } = unhandled;
-        match failure {
-            Failure::Retry { .. } if stop.is_cancelled() => self.reappear_after(delivery, Duration::ZERO).await,
-            // Somebody chose the time: nothing is wrong.
-            Failure::Retry {
-                after: Some(after),
-                reason,
-            } => {
-                tracing::debug!(function = %self.function, reason = format!("{reason:#}"), "an event has to wait");
-                self.reappear_after(delivery, after).await
-            }
-            Failure::Retry { after: None, reason } => {
-                let after = backoff(received(delivery));
-                tracing::warn!(
-                    function = %self.function,
-                    reason = format!("{reason:#}"),
-                    retry.after_seconds = after.as_secs(),
-                    "an event will be tried again"
-                );
-                self.reappear_after(delivery, after).await
-            }
-            Failure::GiveUp { code, reason } => {
-                let why = format!("{reason:#}");
-                tracing::error!(function = %self.function, code, reason = why, "an event is given up");
-                self.context
-                    .give_up(self.function, body, message.as_ref(), code, &why)
-                    .await?;
-                self.acknowledge(delivery).await
             }
         }
     }
@@ -208,81 +164,12 @@ impl Worker {
     async fn reappear_after(&self, delivery: &Delivery, after: Duration) -> anyhow::Result<()> {
         let queues = self.context.publisher.queues();
         let url = queues.url(self.function).await?;
-        let request = queues.client.change_message_visibility().queue_url(url);
-        let request = request.set_receipt_handle(delivery.receipt_handle.clone());
-        let request = request.visibility_timeout(whole_seconds(after));
-        request.send().await.context("changing when a message reappears")?;
-        Ok(())
+        delivery::reappear(&queues.client, url, delivery.receipt_handle.clone(), after).await
     }
-}
-
-/// Runs the handler with the event's trace and a span that every log line of it carries.
-pub(crate) async fn handle_one(
-    function: Function,
-    handler: &dyn Handler,
-    message: &Message,
-    stop: &CancellationToken,
-) -> Result<(), Failure> {
-    // The store's own events carry no trace; whoever handles them knows which one they belong to.
-    let trace = message.trace.map_or_else(TraceParent::root, TraceParent::child);
-    let known = message.trace.map(TraceParent::trace_id);
-    let ty = message.payload.ty();
-    let video = message.payload.video_id().map(|id| id.to_string());
-    let span = tracing::info_span!(
-        "event",
-        %function,
-        event.ty = ty,
-        event.id = message.id,
-        video.id = video,
-        trace.id = known,
-    );
-    let started = Instant::now();
-    let result = trace::scope(trace, handler.handle(message, stop))
-        .instrument(span.clone())
-        .await;
-    let outcome = match &result {
-        Ok(()) => "ok",
-        Err(Failure::Retry { .. }) => "retry",
-        Err(Failure::GiveUp { .. }) => "give_up",
-    };
-    let elapsed = started.elapsed();
-    let labels = [
-        ("function", function.name().to_owned()),
-        ("outcome", outcome.to_owned()),
-    ];
-    metrics::counter!("toktik_events_total", &labels).increment(1);
-    metrics::histogram!("toktik_event_duration_seconds", &labels).record(elapsed);
-    let elapsed_ms = elapsed.as_millis();
-    match message.payload {
-        // Once a minute, for ever.
-        Payload::Tick => span.in_scope(|| tracing::debug!(outcome, elapsed_ms, "handled an event")),
-        _ => span.in_scope(|| tracing::info!(outcome, elapsed_ms, "handled an event")),
-    }
-    result
 }
 
 fn received(delivery: &Delivery) -> u32 {
     let attributes = delivery.attributes.as_ref();
     let count = attributes.and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
     count.and_then(|text| text.parse().ok()).unwrap_or(1)
-}
-
-/// 2, 4, 8 ... seconds by how often the message was received.
-fn backoff(received: u32) -> Duration {
-    Duration::from_secs(1_u64 << received.clamp(1, 9)).min(MAX_BACKOFF)
-}
-
-fn whole_seconds(duration: Duration) -> i32 {
-    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_up_to_a_limit() {
-        let waits: Vec<u64> = [0, 1, 2, 3, 9, 40].map(|n| backoff(n).as_secs()).to_vec();
-        assert_eq!(waits, [2, 2, 4, 8, 300, 300]);
-    }
 }

@@ -21,6 +21,10 @@ use toktik_objects::Objects;
 
 use crate::function::Failure;
 
+/// What whoever runs the function can do about a full disk.
+const FULL: &str = "there is no room left to work on the clip: give the directory for it (TOKTIK_SCRATCH_DIR) more, on \
+                    Lambda as ephemeral storage";
+
 /// The name of the source in the directory; ffmpeg is told the format, so it needs no ending.
 pub const SOURCE: &str = "source";
 
@@ -97,7 +101,7 @@ impl Workshop {
                 "source_missing",
                 anyhow!("the uploaded file {key} is gone"),
             )),
-            Err(error) => Err(anyhow::Error::from(error).into()),
+            Err(error) => Err(with_advice(error.into()).into()),
         }
     }
 
@@ -184,6 +188,14 @@ fn remove_if_abandoned(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if causes.any(|cause| cause.kind() == io::ErrorKind::StorageFull) {
+        return error.context(FULL);
+    }
+    error
+}
+
 /// What a clip is told of which hardly anything can be decoded.
 pub fn corrupt() -> Rejection {
     Rejection::new(
@@ -219,7 +231,7 @@ impl From<RunError> for Failure {
             },
             RunError::Failed { stderr_tail, .. } if stderr_tail.contains("No space left") => Self::Retry {
                 after: None,
-                reason: error.into(),
+                reason: anyhow::Error::from(error).context(FULL),
             },
             RunError::TimedOut => Self::give_up("timed_out", error),
             RunError::OutOfMemory { .. } => Self::give_up("out_of_memory", error),
@@ -257,6 +269,18 @@ mod tests {
         assert_eq!(left(scratch.path()), ["toktik-main".to_owned(), name(held.dir.path())]);
         drop(held);
         assert_eq!(left(scratch.path()), ["toktik-main"]);
+    }
+
+    #[test]
+    fn a_full_disk_comes_with_advice() {
+        let failed = |kind: io::ErrorKind| Err::<(), _>(io::Error::from(kind)).context("writing a scratch file");
+        let told = |kind| format!("{:#}", with_advice(failed(kind).unwrap_err()));
+        let full = told(io::ErrorKind::StorageFull);
+        assert!(
+            full.contains("TOKTIK_SCRATCH_DIR") && full.contains("writing a scratch file"),
+            "{full}"
+        );
+        assert!(!told(io::ErrorKind::PermissionDenied).contains("TOKTIK_SCRATCH_DIR"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod keeper;
 mod kinds;
 mod orders;
 mod random;
+#[path = "../it/sdk.rs"]
+mod sdk;
 mod storm;
 mod weather;
 mod world;

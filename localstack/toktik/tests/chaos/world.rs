@@ -14,7 +14,6 @@ use toktik_catalog::videos::Video;
 use toktik_events::{Function, Message, Payload};
 use toktik_identity::Verifier;
 use toktik_janitor::Sweeper;
-use toktik_objects::CredentialsEnd;
 use toktik_runtime::context::Clients;
 use toktik_runtime::settings::{Common, Keep};
 use toktik_runtime::{Clock, Context};
@@ -24,6 +23,7 @@ use crate::door::House;
 use crate::keeper::{Keeper, Part};
 use crate::kinds::{Kind, Outcome, named};
 use crate::orders::Order;
+use crate::sdk::clients;
 use crate::until;
 
 /// In the order in which events go through them: what one look misses in a queue is found in a later one.
@@ -444,27 +444,6 @@ fn context(common: &Common, clients: &Clients) -> (Context, Arc<AtomicI64>) {
     let hand = Arc::clone(&ahead);
     context.clock = Clock::from_fn(move || Utc::now() + TimeDelta::seconds(hand.load(Ordering::SeqCst)));
     (context, ahead)
-}
-
-/// Clients of a cloud at this address, as the SDKs make them elsewhere.
-fn clients(base: &str) -> Clients {
-    let credentials = aws_sdk_s3::config::Credentials::new("test", "test-secret", None, None, "test");
-    let s3 = aws_sdk_s3::Config::builder()
-        .force_path_style(true)
-        .behavior_version_latest();
-    let s3 = s3.region(aws_sdk_s3::config::Region::new("us-east-1"));
-    let sqs = aws_sdk_sqs::Config::builder().behavior_version_latest();
-    let sqs = sqs.region(aws_sdk_sqs::config::Region::new("us-east-1"));
-    let dynamodb = aws_sdk_dynamodb::Config::builder().behavior_version_latest();
-    let dynamodb = dynamodb.region(aws_sdk_dynamodb::config::Region::new("us-east-1"));
-    Clients {
-        s3: aws_sdk_s3::Client::from_conf(s3.credentials_provider(credentials.clone()).endpoint_url(base).build()),
-        sqs: aws_sdk_sqs::Client::from_conf(sqs.credentials_provider(credentials.clone()).endpoint_url(base).build()),
-        credentials_end: CredentialsEnd::default(),
-        dynamodb: aws_sdk_dynamodb::Client::from_conf(
-            dynamodb.credentials_provider(credentials).endpoint_url(base).build(),
-        ),
-    }
 }
 
 /// The command lines of the tools that work here, whoever their parent is by now.

@@ -31,5 +31,7 @@ mod processes;
 mod recovery;
 mod refusals;
 mod running;
+mod sdk;
 mod uploads;
 mod videos;
+mod worker;

@@ -16,6 +16,7 @@ use toktik_events::Function;
 use crate::client::Answer;
 use crate::clips::{long_clip, play, silent_clip};
 use crate::running::{PATIENCE, Running, SOON, toktik, until};
+use crate::sdk::clients;
 
 const MEGABYTE: u64 = 1 << 20;
 const IDLE: u64 = 80 * MEGABYTE;
@@ -295,27 +296,6 @@ pub(crate) async fn cloud(data: &Path) -> (Running, Vec<(&'static str, String)>)
         ("TOKTIK_TOKEN_SECRET", "0123456789abcdef0123456789abcdef".to_owned()),
     ];
     (cloud, environment)
-}
-
-/// Clients of a cloud at this address, as the SDKs make them elsewhere.
-pub(crate) fn clients(base: &str) -> toktik_runtime::context::Clients {
-    let credentials = aws_sdk_s3::config::Credentials::new("test", "test-secret", None, None, "test");
-    let s3 = aws_sdk_s3::Config::builder().force_path_style(true);
-    let s3 = s3
-        .behavior_version_latest()
-        .region(aws_sdk_s3::config::Region::new("us-east-1"));
-    let sqs = aws_sdk_sqs::Config::builder().behavior_version_latest();
-    let sqs = sqs.region(aws_sdk_sqs::config::Region::new("us-east-1"));
-    let dynamodb = aws_sdk_dynamodb::Config::builder().behavior_version_latest();
-    let dynamodb = dynamodb.region(aws_sdk_dynamodb::config::Region::new("us-east-1"));
-    toktik_runtime::context::Clients {
-        s3: aws_sdk_s3::Client::from_conf(s3.credentials_provider(credentials.clone()).endpoint_url(base).build()),
-        sqs: aws_sdk_sqs::Client::from_conf(sqs.credentials_provider(credentials.clone()).endpoint_url(base).build()),
-        credentials_end: toktik_objects::CredentialsEnd::default(),
-        dynamodb: aws_sdk_dynamodb::Client::from_conf(
-            dynamodb.credentials_provider(credentials).endpoint_url(base).build(),
-        ),
-    }
 }
 
 pub(crate) fn stores() -> toktik_runtime::settings::Stores {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
+use axum::http::uri::Scheme;
 use axum::http::{HeaderMap, header};
 
 use crate::http::Problem;
@@ -92,7 +93,9 @@ fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {
     let host = host.ok_or_else(|| Problem::malformed("The request has no usable Host header."))?;
     let forwarded =
         text(&parts.headers, "x-forwarded-proto").filter(|_| book.addresses.trust_proxy != Trust::Connection);
-    let scheme = if forwarded == Some("https") { "https" } else { "http" };
+    // Lambda's gates end TLS and say so here; over HTTP/1 a client that writes it itself lies to nobody else.
+    let secure = forwarded == Some("https") || parts.uri.scheme() == Some(&Scheme::HTTPS);
+    let scheme = if secure { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))
 }
 

@@ -178,6 +178,7 @@ mod tests {
                 channels: 2,
                 sample_rate: 48000,
             }),
+            weight: toktik_media::source::Weight::default(),
         }
     }
 
@@ -187,6 +188,7 @@ mod tests {
             &Options {
                 segment_seconds: 4,
                 threads: 2,
+                ..Options::default()
             },
         )
     }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::source::Video;
-use crate::source::{Audio, Transfer};
+use crate::source::{Audio, Transfer, Weight};
 
 fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
     Source {
@@ -29,6 +29,7 @@ fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
             channels: 2,
             sample_rate: 48_000,
         }),
+        weight: Weight::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 use toktik_media::cmaf::{self, Cut};
-use toktik_media::encode;
+use toktik_media::encode::{self, Reading};
 use toktik_media::manifest::{Manifest, Rendition, Sound, Variant};
 use toktik_media::plan::{self, Options, Plan, Unit, Work};
 use toktik_media::playlist::{self, Links, State};
@@ -103,7 +103,7 @@ impl Stage {
             plan,
         };
         for unit in &made.plan.units {
-            for run in encode::unit_runs(&made.plan, unit, clip) {
+            for run in encode::unit_runs(&made.plan, unit, Reading::Near, clip) {
                 self.ffmpeg(&run);
             }
             self.split(unit, &made.plan, &mut made.manifest);

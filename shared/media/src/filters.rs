@@ -36,7 +36,7 @@ pub(crate) fn input_until(source: &Source, threads: u32, path: &str, until: Opti
 }
 
 /// Each thread decodes a picture of its own, and the largest take 100 MB and more.
-fn decoding_threads(source: &Source, threads: u32) -> u32 {
+pub(crate) fn decoding_threads(source: &Source, threads: u32) -> u32 {
     const LARGE: u64 = 40_000_000;
     let pixels = u64::from(source.video.width) * u64::from(source.video.height);
     if pixels > LARGE { 1 } else { threads }

@@ -26,5 +26,6 @@ mod playback;
 mod processes;
 mod recovery;
 mod refusals;
+mod units;
 mod uploads;
 mod videos;

@@ -274,7 +274,10 @@ mod tests {
         let manifest = &standing.progress.manifest;
         let pictures = manifest.variants.iter().map(|variant| &variant.rendition);
         let sounds = manifest.sounds.iter().map(|sound| &sound.rendition);
-        pictures.chain(sounds).map(|rendition| rendition.segments().count()).collect()
+        pictures
+            .chain(sounds)
+            .map(|rendition| rendition.segments().count())
+            .collect()
     }
 
     #[test]

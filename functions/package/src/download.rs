@@ -59,7 +59,10 @@ async fn fetch(objects: &Objects, rendition: &Rendition, file: &std::path::Path)
     let mut inits = rendition.parts.iter().map(|part| part.init_hash);
     let first = inits.next();
     if inits.any(|init| Some(init) != first) {
-        return Err(Failure::give_up("different_encoders", anyhow!("units differ in their init segments")));
+        return Err(Failure::give_up(
+            "different_encoders",
+            anyhow!("units differ in their init segments"),
+        ));
     }
     let init = rendition.parts.first().map(toktik_media::manifest::Part::init_key);
     let segments = rendition

@@ -143,7 +143,9 @@ fn samples(format: &str) -> f64 {
         _ if format.contains("422") => 4.0 / 3.0,
         _ => 1.0,
     };
-    let deep = ["10", "12", "14", "16", "48"].iter().any(|depth| format.contains(depth));
+    let deep = ["10", "12", "14", "16", "48"]
+        .iter()
+        .any(|depth| format.contains(depth));
     planes * if deep { 1.25 } else { 1.0 }
 }
 

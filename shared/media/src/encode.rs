@@ -108,8 +108,19 @@ pub fn judge_args(plan: &Plan, input: &str) -> Vec<String> {
     let grid = grid(plan, range, true);
     let clock = filters::clock(&plan.source);
     let stream = plan.source.video.stream;
-    args.extend(["-filter_complex".to_owned(), format!("[0:{stream}]{clock},{grid}[judged]")]);
-    args.extend(strings(&["-map", "[judged]", "-fps_mode", "passthrough", "-f", "null", "-"]));
+    args.extend([
+        "-filter_complex".to_owned(),
+        format!("[0:{stream}]{clock},{grid}[judged]"),
+    ]);
+    args.extend(strings(&[
+        "-map",
+        "[judged]",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "null",
+        "-",
+    ]));
     args
 }
 
@@ -124,7 +135,12 @@ fn video_args(plan: &Plan, rungs: &[&Rung], range: Range, reading: Reading, inpu
         Reading::Patient => None,
     };
     let mut args: Vec<String> = near.iter().flat_map(|time| seek(*time)).collect();
-    args.extend(filters::input_until(&plan.source, plan.threads, input, until(plan, range)));
+    args.extend(filters::input_until(
+        &plan.source,
+        plan.threads,
+        input,
+        until(plan, range),
+    ));
     if reading == Reading::Patient {
         args.extend(strings(&["-max_error_rate", "1"]));
     }

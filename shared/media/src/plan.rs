@@ -173,7 +173,11 @@ impl Plan {
         let pictures = self.lengths(options).into_iter().enumerate().map(|(number, segments)| {
             let first_frame = begun * length;
             begun += segments;
-            let end = if begun == self.segments() { self.frames } else { begun * length };
+            let end = if begun == self.segments() {
+                self.frames
+            } else {
+                begun * length
+            };
             let rungs = self.rungs.iter().map(|rung| rung.name.clone()).collect();
             Unit {
                 id: format!("video-{number}"),
@@ -205,7 +209,10 @@ impl Plan {
 
     /// How long this host takes for a unit of the picture, seconds; none for the sound.
     pub fn expected(&self, unit: &Unit, host: Host) -> Option<f64> {
-        let Work::Video { first_frame, frames, .. } = &unit.work else {
+        let Work::Video {
+            first_frame, frames, ..
+        } = &unit.work
+        else {
             return None;
         };
         let costs = Costs::of(self, host);

@@ -72,7 +72,8 @@ impl Workshops {
 /// The wall clock ends a child first; this is for one that has outlived whoever looks at the clock.
 fn all_cores_for(time: Duration) -> Duration {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    time.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX)).max(Limits::default().cpu)
+    time.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX))
+        .max(Limits::default().cpu)
 }
 
 impl Workshop {

@@ -25,7 +25,10 @@ async fn checked(house: &House, id: &str) -> Report {
 async fn made_of(house: &House, id: &str) -> Vec<String> {
     let prefix = format!("videos/{id}/1/");
     let keys = house.objects().await;
-    keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned).collect()
+    keys.iter()
+        .filter_map(|key| key.strip_prefix(&prefix))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,9 +60,15 @@ async fn a_clip_grows_up_to_the_unit_that_is_missing() {
     let user = house.user("ada").await;
     let id = house.upload(&user, clip(house.directory(), 9)).await;
     let never = tokio_util::sync::CancellationToken::new();
-    house.worker(toktik_events::Function::Probe).drain(&never).await.unwrap();
+    house
+        .worker(toktik_events::Function::Probe)
+        .drain(&never)
+        .await
+        .unwrap();
     let catalog = &house.context.catalog;
-    let begun = catalog.begin(id.parse().unwrap(), 1, "transcode", "video-1", house.now()).await;
+    let begun = catalog
+        .begin(id.parse().unwrap(), 1, "transcode", "video-1", house.now())
+        .await;
     assert!(matches!(begun, Ok(Begin::Started(_))), "{begun:?}");
     house.drain().await;
     assert_eq!(house.video(&id, None).await["status"], "playable");
@@ -79,14 +88,21 @@ async fn a_clip_grows_up_to_the_unit_that_is_missing() {
     let made = made_of(&house, &id).await;
     let of_the_middle = |key: &&String| key.starts_with("transcode/video-1/");
     let mut of_the_middle = made.iter().filter(of_the_middle);
-    assert!(of_the_middle.all(|key| key.starts_with("transcode/video-1/2/")), "{made:?}");
+    assert!(
+        of_the_middle.all(|key| key.starts_with("transcode/video-1/2/")),
+        "{made:?}"
+    );
 }
 
 /// Twelve seconds, three units, of pictures that need no other; of these parts of the film nothing is left.
 fn damaged(directory: &Path, parts: &[std::ops::Range<u32>]) -> Vec<u8> {
     let picture = "testsrc2=size=320x240:rate=10:duration=12";
     let codec = ["-c:v", "mpeg4", "-g", "1", "-b:v", "1M", "-movflags", "+faststart"];
-    let mut bytes = make(directory, "damaged.mp4", &[&["-f", "lavfi", "-i", picture], &codec[..]].concat());
+    let mut bytes = make(
+        directory,
+        "damaged.mp4",
+        &[&["-f", "lavfi", "-i", picture], &codec[..]].concat(),
+    );
     let film = bytes.windows(4).position(|four| four == b"mdat").unwrap() + 4;
     let length = bytes.len() - film;
     for part in parts {

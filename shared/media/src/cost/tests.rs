@@ -41,7 +41,11 @@ fn on(cpus: f64, deadline: f64) -> Options {
 /// How many units of picture, and how long the longest takes as a part of what it may.
 fn units(source: &Source, options: &Options) -> (usize, f64) {
     let plan = plan(source, options);
-    let expected: Vec<f64> = plan.units.iter().filter_map(|unit| plan.expected(unit, options.host)).collect();
+    let expected: Vec<f64> = plan
+        .units
+        .iter()
+        .filter_map(|unit| plan.expected(unit, options.host))
+        .collect();
     let longest = expected.iter().copied().fold(0.0, f64::max);
     (expected.len(), longest / options.host.share())
 }
@@ -52,13 +56,20 @@ fn what_was_measured_is_below_what_is_expected() {
     let source = minute("h264", (1920, 1080), 30, 8_300_000);
     let plan = plan(&source, &Options::default());
     let expected = plan.expected(&plan.units[0], Host::default());
-    assert!(expected.is_some_and(|seconds| (47.0..188.0).contains(&seconds)), "{expected:?}");
+    assert!(
+        expected.is_some_and(|seconds| (47.0..188.0).contains(&seconds)),
+        "{expected:?}"
+    );
 }
 
 #[test]
 fn an_ordinary_clip_is_one_unit() {
     for codec in ["h264", "hevc", "vp9", "av1"] {
-        assert_eq!(units(&minute(codec, (1920, 1080), 30, 20_000_000), &on(1.0, 600.0)).0, 1, "{codec}");
+        assert_eq!(
+            units(&minute(codec, (1920, 1080), 30, 20_000_000), &on(1.0, 600.0)).0,
+            1,
+            "{codec}"
+        );
     }
 }
 
@@ -96,7 +107,10 @@ fn units_get_shorter_where_each_is_read_from_the_start() {
             Work::Audio => None,
         })
         .collect();
-    assert!(frames.len() > 2 && frames.is_sorted_by(|one, next| one >= next), "{frames:?}");
+    assert!(
+        frames.len() > 2 && frames.is_sorted_by(|one, next| one >= next),
+        "{frames:?}"
+    );
     assert!(frames[0] > frames[frames.len() - 1], "{frames:?}");
 }
 

@@ -115,7 +115,10 @@ fn picture_from_the_middle_of_what_has_no_index() {
         "{args}"
     );
     let broadcast = from_the_middle("mpegts", Reading::Near);
-    assert!(broadcast.contains("-map 0:0 -map 0:1 -t 6.573333 -c copy -f null - "), "{broadcast}");
+    assert!(
+        broadcast.contains("-map 0:0 -map 0:1 -t 6.573333 -c copy -f null - "),
+        "{broadcast}"
+    );
 }
 
 #[test]

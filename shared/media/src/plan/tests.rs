@@ -264,7 +264,9 @@ fn check_tiles(plan: &Plan) -> Result<(), TestCaseError> {
     }
     prop_assert_eq!(next, plan.frames);
     // The last unit has the last segment, and with it a rest that is too short for one.
-    let last = ranges(plan).last().map_or(0, |(first, _)| first / u64::from(plan.segment_frames()));
+    let last = ranges(plan)
+        .last()
+        .map_or(0, |(first, _)| first / u64::from(plan.segment_frames()));
     prop_assert!(last < plan.segments());
     prop_assert!(plan.units.len() as u64 <= units::MOST + 1);
     Ok(())
@@ -319,7 +321,11 @@ fn units_of_a_chosen_length() {
 
 #[test]
 fn units_are_as_few_as_fit_and_even() {
-    let cut = |segments, limit: f64| units::cut(segments, limit, |_, length| f64::from(u32::try_from(length).unwrap_or(0)));
+    let cut = |segments, limit: f64| {
+        units::cut(segments, limit, |_, length| {
+            f64::from(u32::try_from(length).unwrap_or(0))
+        })
+    };
     assert_eq!(cut(10, 10.0), [10]);
     assert_eq!(cut(10, 9.0), [5, 5]);
     assert_eq!(cut(10, 4.0), [4, 4, 2]);

@@ -80,7 +80,11 @@ pub(super) fn timing<'a>(
     let step = 1.0 / guess.as_f64();
     let packets: Vec<&Packet> = packets.filter(|packet| !packet.flags.discarded).collect();
     let mut frames = straightened(decodable(&packets, may_jump), step, may_jump);
-    let keyframes: Vec<f64> = frames.iter().filter(|frame| frame.key).map(|frame| frame.shown).collect();
+    let keyframes: Vec<f64> = frames
+        .iter()
+        .filter(|frame| frame.key)
+        .map(|frame| frame.shown)
+        .collect();
     frames.sort_by(|a, b| a.shown.total_cmp(&b.shown));
     let (first, last) = (frames.first()?, frames.last()?);
     let rhythm = Rhythm::of(&seen(&frames)).map(|rhythm| rhythm.ending(last.duration));
@@ -99,7 +103,10 @@ pub(super) fn timing<'a>(
 fn longest_gap(times: &[f64], begin: f64, end: f64) -> f64 {
     let before = std::iter::once(begin).chain(times.iter().copied());
     let after = times.iter().copied().chain(std::iter::once(end));
-    before.zip(after).map(|(before, after)| after - before).fold(0.0, f64::max)
+    before
+        .zip(after)
+        .map(|(before, after)| after - before)
+        .fold(0.0, f64::max)
 }
 
 /// A recording of something that was running already begins anywhere; it shows nothing before its first keyframe.

@@ -89,12 +89,19 @@ async fn alike(clip: &str, stage: Stage, turned: bool) -> Vec<u32> {
 
     let times = split.frame_times(&lowest(&made));
     for (number, time) in times.iter().enumerate() {
-        assert!((time - made.plan.seconds(number as u64)).abs() < 0.001, "{number}: {time}");
+        assert!(
+            (time - made.plan.seconds(number as u64)).abs() < 0.001,
+            "{number}: {time}"
+        );
     }
     for variant in &made.manifest.variants {
         let mut inits = variant.rendition.parts.iter().map(|part| part.init_hash);
         let first = inits.next().unwrap();
-        assert!(inits.all(|init| init == first), "a unit of {} has an init segment of its own", variant.name);
+        assert!(
+            inits.all(|init| init == first),
+            "a unit of {} has an init segment of its own",
+            variant.name
+        );
     }
     found
 }
@@ -190,7 +197,10 @@ async fn a_variable_rate() {
 /// Two fields of different moments a frame; each is woven with its neighbours.
 #[tokio::test]
 async fn fields() {
-    for (clip, codec) in [("clip.mp4", "libx264 -g 40 -flags +ildct+ilme"), ("clip.ts", "mpeg2video -flags +ildct+ilme -g 12")] {
+    for (clip, codec) in [
+        ("clip.mp4", "libx264 -g 40 -flags +ildct+ilme"),
+        ("clip.ts", "mpeg2video -flags +ildct+ilme -g 12"),
+    ] {
         let stage = Stage::new();
         stage.generate(&format!(
             "{} -vf setpts=N/(50*TB),interlace=lowpass=0,fps=25 -c:v {codec} {clip}",
@@ -213,4 +223,80 @@ async fn a_clock_that_jumps() {
     let joined = ["one.ts", "two.ts"].map(|name| fs::read(stage.path().join(name)).unwrap());
     fs::write(stage.path().join("clip.ts"), joined.concat()).unwrap();
     alike("clip.ts", stage, false).await;
+}
+
+/// Bytes of each picture of a rung as they follow one another, in order of decoding.
+fn sizes(stage: &Stage, playlist: &str) -> Vec<u64> {
+    let args = format!("-select_streams v:0 -show_entries packet=size -of csv=p=0 -i {playlist}");
+    let lines = stage.lines("ffprobe", &args);
+    lines
+        .iter()
+        .map(|line| line.trim_end_matches(',').parse().unwrap())
+        .collect()
+}
+
+/// The least that a decoder's buffer ever holds, as a part of it, when it is filled at the rung's peak.
+#[expect(clippy::cast_precision_loss, reason = "sizes of pictures")]
+fn lowest_level(sizes: &[u64], rate: u32, buffer: u32, frame_rate: f64) -> f64 {
+    let (mut level, mut lowest) = (f64::from(buffer) * 0.9, f64::INFINITY);
+    for size in sizes {
+        level -= *size as f64 * 8.0;
+        lowest = f64::min(lowest, level);
+        level = f64::min(level + f64::from(rate) / frame_rate, buffer.into());
+    }
+    lowest / f64::from(buffer)
+}
+
+/// How alike each picture of a playlist is to the clip's.
+fn likeness(stage: &Stage, playlist: &str, clip: &str) -> Vec<f64> {
+    let clock = "settb=1/30,setpts=N";
+    let graph = format!("[0:v]{clock}[x];[1:v]{clock}[y];[x][y]scale2ref[a][b];[a][b]ssim=f=likeness.txt");
+    stage.ask(
+        "ffmpeg",
+        &format!("-i {playlist} -i {clip} -filter_complex {graph} -f null -"),
+    );
+    let text = fs::read_to_string(stage.path().join("likeness.txt")).unwrap();
+    let all = |line: &str| line.split("All:").nth(1)?.split(' ').next()?.parse().ok();
+    text.lines().filter_map(all).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / f64::from(u32::try_from(values.len()).unwrap())
+}
+
+/// Of a picture that asks for more than every cap: no seam shows, and no buffer runs dry where units meet.
+#[tokio::test]
+async fn a_seam_is_as_good_as_any_other_place() {
+    let stage = Stage::new();
+    stage.generate(
+        "-f lavfi -i testsrc2=s=640x360:r=30:d=10,noise=alls=25:allf=t -c:v libx264 -preset ultrafast -crf 20 \
+         -pix_fmt yuv420p clip.mp4",
+    );
+    let source = examined(&stage, "clip.mp4").await;
+    let one = stage.produce_plan(planned(&source, None), "clip.mp4");
+    let rungs = one.plan.rungs.clone();
+    let before: Vec<Vec<f64>> = rungs
+        .iter()
+        .map(|rung| likeness(&stage, &format!("{}.m3u8", rung.name), "clip.mp4"))
+        .collect();
+    let many = stage.produce_plan(planned(&source, Some(2)), "clip.mp4");
+    assert_eq!(many.plan.units.len(), 5);
+    for (rung, before) in rungs.iter().zip(before) {
+        let playlist = format!("{}.m3u8", rung.name);
+        let after = likeness(&stage, &playlist, "clip.mp4");
+        assert_eq!((after.len(), before.len()), (300, 300));
+        for seam in [60, 120, 180, 240] {
+            let around = seam - 5..seam + 15;
+            let (single, split) = (mean(&before[around.clone()]), mean(&after[around]));
+            println!("{} at {seam}: {single:.4} in one, {split:.4} in units", rung.name);
+            assert!(
+                split > single - 0.02,
+                "{} at {seam}: {split} instead of {single}",
+                rung.name
+            );
+        }
+        let level = lowest_level(&sizes(&stage, &playlist), rung.max_rate, rung.buffer, 30.0);
+        println!("{}: the buffer's lowest level is {level:.3}", rung.name);
+        assert!(level > -0.05, "{}: {level}", rung.name);
+    }
 }

@@ -174,7 +174,7 @@ pub(crate) fn early(source: &Source) -> f64 {
 /// From which time of the file a unit that begins with this frame is read; none for the beginning.
 fn near(plan: &Plan, first_frame: u64) -> Option<f64> {
     let ahead = plan.seconds(first_frame) - early(&plan.source);
-    (ahead > 0.0 && is_indexed(&plan.source)).then(|| plan.source.video.start + ahead)
+    (ahead > 0.0 && is_indexed(&plan.source)).then_some(plan.source.video.start + ahead)
 }
 
 fn seek(time: f64) -> Vec<String> {

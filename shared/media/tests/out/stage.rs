@@ -221,7 +221,7 @@ fn is_expected(line: &str) -> bool {
         "EOI missing, emulating",
         "DTS discontinuity in stream",
         "Packet corrupt (stream",
-        "Input channel layout has a different number",
+        "corrupt input packet in stream",
         "Dropping apparently-broken index",
         "mmco: unref short failure",
     ];

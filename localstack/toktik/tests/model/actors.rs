@@ -379,7 +379,12 @@ impl Ffmpeg {
             Work::Video { rungs, .. } => rungs.iter().map(String::as_str).collect(),
             Work::Audio => plan.sounds.iter().map(|sound| sound.name.as_str()).collect(),
         };
-        let part = json!({"prefix": step::prefix(lease), "init_size": 1, "init_hash": 2, "segments": []});
+        let segments = match &unit.work {
+            Work::Video { .. } => 1,
+            Work::Audio => self.cut.units as usize,
+        };
+        let segments = vec![json!({"duration": 4.0, "size": 4}); segments];
+        let part = json!({"prefix": step::prefix(lease), "init_size": 1, "init_hash": 2, "segments": segments});
         let track = |name: &str| json!({"name": name, "codecs": "c", "part": part});
         let tracks: Vec<Value> = names.into_iter().map(track).collect();
         Ok(json!({ "tracks": tracks }))

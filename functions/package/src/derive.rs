@@ -21,11 +21,12 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let pictures: Option<results::Thumbnails> = ledger.result(Function::Thumbnail, "");
     let sound: Option<results::Sound> = ledger.result(Function::Audio, "");
     let warnings = ledger.warnings(pictures.as_ref(), sound.as_ref());
-    let variants = ledger.variants();
-    let sounds = ledger.sounds();
+    let mut variants = ledger.variants();
+    let mut sounds = ledger.sounds();
     let is_playable = !variants.is_empty() && sounds.len() == plan.sounds.len();
     let is_whole = ledger.is_whole(&variants) && is_playable && pictures.is_some();
     let all_made = is_whole && ledger.is_settled();
+    level(&mut variants, &mut sounds);
     let (poster, storyboard, preview) = match pictures {
         Some(made) => (Some(made.poster), made.storyboard, made.preview),
         None => (None, None, None),
@@ -53,6 +54,23 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
             warnings,
         },
         all_made,
+    }
+}
+
+/// While a clip grows, all its playlists end with the same segment: a player that changes to another rendition finds
+/// there what it has come to, and sound does not run ahead of the picture.
+fn level(variants: &mut [Variant], sounds: &mut [Sound]) {
+    let segments = |rendition: &Rendition| rendition.segments().count();
+    let shortest = variants.iter().map(|variant| segments(&variant.rendition)).min();
+    let renditions = variants.iter_mut().map(|variant| &mut variant.rendition);
+    let renditions = renditions.chain(sounds.iter_mut().map(|sound| &mut sound.rendition));
+    for rendition in renditions {
+        let mut left = shortest.unwrap_or(0);
+        for part in &mut rendition.parts {
+            part.segments.truncate(left);
+            left -= part.segments.len();
+        }
+        rendition.parts.retain(|part| !part.segments.is_empty());
     }
 }
 
@@ -178,6 +196,7 @@ mod tests {
                 channels: 2,
                 sample_rate: 48000,
             }),
+            weight: toktik_media::source::Weight::default(),
         }
     }
 
@@ -187,6 +206,7 @@ mod tests {
             &Options {
                 segment_seconds: 4,
                 threads: 2,
+                ..Options::default()
             },
         )
     }
@@ -222,6 +242,61 @@ mod tests {
     fn thumbnails() -> Value {
         let object = json!({"key": "k", "size": 1});
         json!({"poster": {"jpeg": object, "webp": object}, "storyboard": null, "preview": null, "warnings": ["preview_failed"]})
+    }
+
+    /// A clip of three segments in as many units, of which these are done, and its sound.
+    fn growing(done: [bool; 3]) -> Standing {
+        let mut source = source(true);
+        source.duration = 12.0;
+        let options = Options {
+            unit_seconds: Some(4),
+            ..Options::default()
+        };
+        let plan = plan(&source, &options);
+        let mut steps = units(&plan, true, false);
+        let pictures = units(&plan, true, true).into_iter().skip(1).zip(done);
+        for (place, (made, done)) in pictures.enumerate() {
+            if done {
+                steps[place + 1] = made;
+            }
+        }
+        if let Some(result) = &mut steps[0].result {
+            for track in result["tracks"].as_array_mut().into_iter().flatten() {
+                let segment = track["part"]["segments"][0].clone();
+                track["part"]["segments"] = json!([segment, segment, segment]);
+            }
+        }
+        steps.push(item("thumbnail", "", Some(thumbnails())));
+        standing(&plan, &steps)
+    }
+
+    fn segments(standing: &Standing) -> Vec<usize> {
+        let manifest = &standing.progress.manifest;
+        let pictures = manifest.variants.iter().map(|variant| &variant.rendition);
+        let sounds = manifest.sounds.iter().map(|sound| &sound.rendition);
+        pictures
+            .chain(sounds)
+            .map(|rendition| rendition.segments().count())
+            .collect()
+    }
+
+    #[test]
+    fn a_clip_grows_by_the_units_that_follow_one_another() {
+        let begun = growing([true, false, true]);
+        assert_eq!(begun.progress.status, Status::Playable);
+        assert!(!begun.all_made);
+        assert_eq!(segments(&begun), [1; 4], "sound runs ahead");
+        assert_eq!(segments(&growing([true, true, false])), [2; 4]);
+        let whole = growing([true, true, true]);
+        assert_eq!(segments(&whole), [3; 4]);
+        assert!(whole.all_made);
+    }
+
+    #[test]
+    fn what_has_no_beginning_cannot_be_played() {
+        let standing = growing([false, true, true]);
+        assert_eq!(standing.progress.status, Status::Processing);
+        assert!(standing.progress.manifest.variants.is_empty());
     }
 
     fn units(plan: &Plan, sound_done: bool, picture_done: bool) -> Vec<StepItem> {

@@ -53,8 +53,17 @@ impl Joiner for Ffmpeg {
     }
 }
 
-/// A rendition's init and media segments, one after the other.
+/// A rendition's init and media segments, one after the other: all units have the same init segment, unless they were
+/// made by different versions of the encoder.
 async fn fetch(objects: &Objects, rendition: &Rendition, file: &std::path::Path) -> Result<(), Failure> {
+    let mut inits = rendition.parts.iter().map(|part| part.init_hash);
+    let first = inits.next();
+    if inits.any(|init| Some(init) != first) {
+        return Err(Failure::give_up(
+            "different_encoders",
+            anyhow!("units differ in their init segments"),
+        ));
+    }
     let init = rendition.parts.first().map(toktik_media::manifest::Part::init_key);
     let segments = rendition
         .parts

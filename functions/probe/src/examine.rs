@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::videos::Video;
 use toktik_events::{Rejection, RejectionCode};
+use toktik_media::cost::Host;
 use toktik_media::plan::{self, Options, Plan};
 use toktik_media::probe::{self, ProbeError, Request};
 use toktik_media::process::Limits;
-use toktik_media::settings::Settings;
+use toktik_media::settings::{Settings, Units};
 use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Failure};
 
@@ -34,6 +35,7 @@ pub(crate) struct Sandbox {
     pub(crate) context: Context,
     pub(crate) workshops: Workshops,
     pub(crate) settings: Settings,
+    pub(crate) units: Units,
 }
 
 #[async_trait]
@@ -56,15 +58,38 @@ impl Examiner for Sandbox {
         };
         match probe::probe(workshop.runner(), request).await {
             Ok(source) => {
-                let options = Options {
-                    segment_seconds: self.settings.segment_seconds,
-                    threads: THREADS,
-                };
-                Ok(Finding::Playable(Box::new(plan::plan(&source, &options))))
+                let plan = plan::plan(&source, &self.options());
+                warn_of_long_units(&plan, self.units.host());
+                Ok(Finding::Playable(Box::new(plan)))
             }
             Err(ProbeError::Rejected(rejection)) => Ok(Finding::Refused(rejection)),
             Err(ProbeError::Failed(error)) => Err(error.into()),
         }
+    }
+}
+
+impl Sandbox {
+    fn options(&self) -> Options {
+        Options {
+            segment_seconds: self.settings.segment_seconds,
+            threads: THREADS,
+            host: self.units.host(),
+            unit_seconds: self.units.unit_seconds,
+        }
+    }
+}
+
+/// The clip is taken all the same: what was reckoned for the worst may go well, and nothing is wrong with the clip. If it
+/// does not go well, the unit is given up in time, and the clip fails.
+fn warn_of_long_units(plan: &Plan, host: Host) {
+    let longest = plan.units.iter().filter_map(|unit| plan.expected(unit, host));
+    let longest = longest.fold(0.0, f64::max);
+    if longest > host.share() {
+        tracing::warn!(
+            seconds = longest,
+            deadline = host.deadline,
+            "a unit of this clip may take longer than half of the deadline"
+        );
     }
 }
 

@@ -12,7 +12,7 @@ mod examine;
 mod handler;
 
 use toktik_events::Function;
-use toktik_media::settings::Settings;
+use toktik_media::settings::{Settings as Media, Units};
 use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Serverless, Service};
 
@@ -21,6 +21,15 @@ pub use handler::Handler;
 
 pub struct Probe;
 
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    #[command(flatten)]
+    pub media: Media,
+    #[command(flatten)]
+    pub units: Units,
+}
+
 impl Serverless for Probe {
     const NAME: Function = Function::Probe;
     type Settings = Settings;
@@ -28,8 +37,9 @@ impl Serverless for Probe {
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
         let examiner = examine::Sandbox {
             context: context.clone(),
-            workshops: Workshops::new(&settings)?,
-            settings,
+            workshops: Workshops::new(&settings.media)?,
+            settings: settings.media,
+            units: settings.units,
         };
         Ok(Service::events(Handler::new(context, examiner)))
     }

@@ -11,10 +11,19 @@ mod handler;
 mod segments;
 
 use toktik_events::Function;
-use toktik_media::settings::Settings;
+use toktik_media::settings::{Settings as Media, Units};
 use toktik_runtime::{Context, Serverless, Service};
 
 pub struct Transcode;
+
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    #[command(flatten)]
+    pub media: Media,
+    #[command(flatten)]
+    pub units: Units,
+}
 
 impl Serverless for Transcode {
     const NAME: Function = Function::Transcode;

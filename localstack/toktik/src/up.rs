@@ -16,7 +16,7 @@ use toktik_cloud::{Cloud, Options};
 use toktik_events::{Function, Message, Payload};
 use toktik_identity::VerifySettings;
 use toktik_media::sandbox;
-use toktik_media::settings::Settings as Media;
+use toktik_media::settings::{Settings as Media, Units};
 use toktik_runtime::settings::Common;
 use toktik_runtime::worker::Worker;
 use toktik_runtime::{Clock, Context, Serverless, Service, concurrency, server, stop_signal, telemetry};
@@ -49,6 +49,8 @@ pub struct Settings {
     pub playback: toktik_playback::Settings,
     #[command(flatten)]
     pub media: Media,
+    #[command(flatten)]
+    pub units: Units,
     #[command(flatten)]
     pub pictures: toktik_thumbnail::Pictures,
     #[command(flatten)]
@@ -217,13 +219,21 @@ fn services(
         media: media(),
         originals: settings.janitor.originals.clone(),
     };
+    let probe = toktik_probe::Settings {
+        media: media(),
+        units: settings.units.clone(),
+    };
+    let transcode = toktik_transcode::Settings {
+        media: media(),
+        units: settings.units.clone(),
+    };
     Ok(vec![
         started::<toktik_auth::Auth>(auth, context)?,
         started::<toktik_upload::Upload>(settings.upload.clone(), context)?,
         started::<toktik_videos::Videos>(toktik_videos::Settings {}, context)?,
         started::<toktik_playback::Playback>(playback, context)?,
-        started::<toktik_probe::Probe>(media(), context)?,
-        started::<toktik_transcode::Transcode>(media(), context)?,
+        started::<toktik_probe::Probe>(probe, context)?,
+        started::<toktik_transcode::Transcode>(transcode, context)?,
         started::<toktik_thumbnail::Thumbnail>(thumbnail, context)?,
         started::<toktik_audio::Audio>(media(), context)?,
         started::<toktik_package::Package>(package, context)?,

@@ -9,7 +9,7 @@
 
 use crate::filters::{self, strings};
 use crate::plan::{Plan, Rung, Sound, Unit, Work};
-use crate::source::{Audio, Fraction};
+use crate::source::{Audio, Fraction, Source};
 
 /// Exit code of ffmpeg when more than half of the frames did not decode: the clip is corrupt.
 pub const CORRUPT: i32 = 69;
@@ -48,18 +48,80 @@ fn file(name: &str) -> String {
     format!("{name}.mp4")
 }
 
+/// How a unit comes to the first of its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// From a keyframe before it, where the format has an index. What the index says is not checked here: a unit that
+    /// comes out short is to be made again.
+    Near,
+    /// From the beginning of the file, and whatever does not decode on the way is passed over. Picture by picture the
+    /// same as in one run over the whole clip.
+    Patient,
+}
+
 /// Arguments of each run, one after the other, that make all of a unit's outputs. `input` is the source's path.
 ///
 /// None if there is nothing to make: a silent clip has no sound.
-pub fn unit_runs(plan: &Plan, unit: &Unit, input: &str) -> Vec<Vec<String>> {
+pub fn unit_runs(plan: &Plan, unit: &Unit, reading: Reading, input: &str) -> Vec<Vec<String>> {
     match &unit.work {
         Work::Video {
             rungs,
             first_frame,
             frames,
-        } => vec![video_args(plan, &chosen(plan, rungs), *first_frame, *frames, input)],
+        } => {
+            let range = Range {
+                first: *first_frame,
+                frames: *frames,
+            };
+            vec![video_args(plan, &chosen(plan, rungs), range, reading, input)]
+        }
         Work::Audio => sound_runs(plan, input, audio_args),
     }
+}
+
+/// Frames of the output's grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    first: u64,
+    frames: u64,
+}
+
+impl Range {
+    /// That of the clip.
+    fn whole(plan: &Plan) -> Self {
+        Self {
+            first: 0,
+            frames: plan.frames,
+        }
+    }
+
+    fn end(self) -> u64 {
+        self.first.saturating_add(self.frames)
+    }
+}
+
+/// A run that makes nothing and says by its exit code whether enough of the clip's picture decodes: exactly the one that
+/// a single unit would be judged by, without the encoding.
+pub fn judge_args(plan: &Plan, input: &str) -> Vec<String> {
+    let range = Range::whole(plan);
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    let grid = grid(plan, range, true);
+    let clock = filters::clock(&plan.source);
+    let stream = plan.source.video.stream;
+    args.extend([
+        "-filter_complex".to_owned(),
+        format!("[0:{stream}]{clock},{grid}[judged]"),
+    ]);
+    args.extend(strings(&[
+        "-map",
+        "[judged]",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "null",
+        "-",
+    ]));
+    args
 }
 
 /// Highest first, whatever the unit's order.
@@ -67,16 +129,28 @@ fn chosen<'a>(plan: &'a Plan, names: &[String]) -> Vec<&'a Rung> {
     plan.rungs.iter().filter(|rung| names.contains(&rung.name)).collect()
 }
 
-fn video_args(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64, input: &str) -> Vec<String> {
-    let mut args = seek(plan, first_frame);
-    args.extend(filters::input(&plan.source, plan.threads, input));
+fn video_args(plan: &Plan, rungs: &[&Rung], range: Range, reading: Reading, input: &str) -> Vec<String> {
+    let near = match reading {
+        Reading::Near => near(plan, range.first),
+        Reading::Patient => None,
+    };
+    let mut args: Vec<String> = near.iter().flat_map(|time| seek(*time)).collect();
+    args.extend(filters::input_until(
+        &plan.source,
+        plan.threads,
+        input,
+        until(plan, range),
+    ));
+    if reading == Reading::Patient {
+        args.extend(strings(&["-max_error_rate", "1"]));
+    }
     args.extend(strings(&["-filter_complex_threads", &plan.threads.to_string()]));
     args.extend([
         "-filter_complex".to_owned(),
-        picture_graph(plan, rungs, first_frame, frames),
+        picture_graph(plan, rungs, range, near.is_none()),
     ]);
     for rung in rungs {
-        args.extend(rung_args(plan, rung));
+        args.extend(rung_args(plan, rung, range));
     }
     args
 }
@@ -85,26 +159,43 @@ fn video_args(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64, input
 /// would wait for a keyframe that does not come; they are decoded from the start.
 const INDEXED: [&str; 2] = ["mov", "matroska"];
 
-/// Starts decoding a little early, since keyframes are found by decoding time; `fps` drops what is before the range.
-fn seek(plan: &Plan, first_frame: u64) -> Vec<String> {
-    const EARLY: f64 = 1.0;
-    let ahead = plan.seconds(first_frame) - EARLY;
-    let indexed = INDEXED.iter().any(|name| plan.source.demuxer.starts_with(name));
-    if ahead <= 0.0 || !indexed {
-        return Vec::new();
-    }
-    let time = format!("{:.6}", plan.source.video.start + ahead);
+/// Whether a unit in the middle need not be decoded from the start.
+pub(crate) fn is_indexed(source: &Source) -> bool {
+    INDEXED.contains(&source.demuxer.as_str())
+}
+
+/// Seconds by which decoding starts early: keyframes are found by decoding time, and as many pictures as a decoder may
+/// hold back are shown later than that. The grid drops what is before the range.
+pub(crate) fn early(source: &Source) -> f64 {
+    const HELD_BACK: f64 = 16.0;
+    1.0 + HELD_BACK / source.video.frame_rate.as_f64().clamp(1.0, 300.0)
+}
+
+/// From which time of the file a unit that begins with this frame is read; none for the beginning.
+fn near(plan: &Plan, first_frame: u64) -> Option<f64> {
+    let ahead = plan.seconds(first_frame) - early(&plan.source);
+    (ahead > 0.0 && is_indexed(&plan.source)).then_some(plan.source.video.start + ahead)
+}
+
+fn seek(time: f64) -> Vec<String> {
+    let time = format!("{time:.6}");
     strings(&["-seek_timestamp", "1", "-noaccurate_seek", "-ss", &time])
+}
+
+/// When a unit that is not the last surely has its frames.
+fn until(plan: &Plan, range: Range) -> Option<f64> {
+    let end = plan.source.video.start + plan.seconds(range.end()) + early(&plan.source);
+    (range.end() < plan.frames).then_some(end)
 }
 
 /// One decode. The lower rungs are scaled from the highest one's picture, so that a 4k source is scaled and
 /// tone-mapped once.
-fn picture_graph(plan: &Plan, rungs: &[&Rung], first_frame: u64, frames: u64) -> String {
+fn picture_graph(plan: &Plan, rungs: &[&Rung], range: Range, from_start: bool) -> String {
     let Some((top, lower)) = rungs.split_first() else {
         return String::new();
     };
     let video = &plan.source.video;
-    let grid = grid(plan, first_frame, frames);
+    let grid = grid(plan, range, from_start);
     let look = filters::sdr(video, top.width, top.height);
     let copies = labels(lower.iter().map(|rung| format!("from-{}", rung.name)));
     let picture = filters::picture(&plan.source);
@@ -124,20 +215,23 @@ fn labels(names: impl Iterator<Item = String>) -> String {
     names.flat_map(|name| ["[".to_owned(), name, "]".to_owned()]).collect()
 }
 
-/// Exactly these frames of the output's grid, numbered from zero: what comes early is dropped, and the last frame
-/// stands until the end.
-fn grid(plan: &Plan, first_frame: u64, frames: u64) -> String {
+/// Exactly these frames of the clip's grid, numbered from zero: what comes early is dropped, and the last frame stands
+/// until the end. The grid is the same for all units, so that each picture falls to the same frame in each.
+///
+/// The first picture stands from the start of the clip on, however late it comes; but where a unit is read from the
+/// middle, it may be that an earlier one should stand there, so nothing does.
+fn grid(plan: &Plan, range: Range, from_start: bool) -> String {
     let Fraction { num, den } = plan.frame_rate;
-    let fps = format!(
-        "fps={num}/{den}:start_time={:.6}:eof_action=pass",
-        plan.seconds(first_frame)
-    );
-    format!("{fps},tpad=stop=-1:stop_mode=clone,trim=end_frame={frames},setpts=N")
+    let start = if from_start { ":start_time=0" } else { "" };
+    let fps = format!("fps={num}/{den}{start}:eof_action=pass");
+    let (first, end) = (range.first, range.end());
+    format!("{fps},tpad=stop=-1:stop_mode=clone,trim=start_pts={first}:end_pts={end},setpts=N")
 }
 
-fn rung_args(plan: &Plan, rung: &Rung) -> Vec<String> {
+fn rung_args(plan: &Plan, rung: &Rung, range: Range) -> Vec<String> {
     let mut args = vec!["-map".to_owned(), format!("[{}]", rung.name)];
     args.extend(x264_args(plan, rung));
+    args.extend(joining(rung, range));
     args.extend(strings(&[
         "-color_primaries",
         "bt709",
@@ -200,6 +294,15 @@ fn x264_args(plan: &Plan, rung: &Rung) -> Vec<String> {
         args.extend(strings(&["-bf", "0"]));
     }
     args
+}
+
+/// A unit in the middle continues a stream that has left about half of the buffer to it: that is what x264 aims at where
+/// the cap binds. A stream of its own would begin with nine tenths.
+fn joining(rung: &Rung, range: Range) -> Vec<String> {
+    if range.first == 0 {
+        return Vec::new();
+    }
+    strings(&["-rc_init_occupancy", &(rung.buffer / 2).to_string()])
 }
 
 /// Frames a second below which nothing is shown before it is decoded: a delay of two frames would be a fifth of a second

@@ -8,6 +8,11 @@ use crate::source::{Fraction, Source, Transfer, Video};
 /// Picture and sound are made by different runs and share one clock: the file's own (`-copyts`), or the one that
 /// ffmpeg makes of clocks that jump.
 pub(crate) fn input(source: &Source, threads: u32, path: &str) -> Vec<String> {
+    input_until(source, threads, path, None)
+}
+
+/// The same for a run that has all it needs at a time of that clock.
+pub(crate) fn input_until(source: &Source, threads: u32, path: &str, until: Option<f64>) -> Vec<String> {
     let mut args = strings(&["-y"]);
     if !source.clock_jumps() {
         args.push("-copyts".to_owned());
@@ -25,13 +30,13 @@ pub(crate) fn input(source: &Source, threads: u32, path: &str) -> Vec<String> {
     // Where the picture's size changes on the way, the scaler follows; a new filter graph would begin again at zero.
     args.extend(strings(&["-reinit_filter:v", "0", "-i", path]));
     if source.clock_jumps() {
-        args.extend(witness(source));
+        args.extend(witness(source, until));
     }
     args
 }
 
 /// Each thread decodes a picture of its own, and the largest take 100 MB and more.
-fn decoding_threads(source: &Source, threads: u32) -> u32 {
+pub(crate) fn decoding_threads(source: &Source, threads: u32) -> u32 {
     const LARGE: u64 = 40_000_000;
     let pixels = u64::from(source.video.width) * u64::from(source.video.height);
     if pixels > LARGE { 1 } else { threads }
@@ -39,7 +44,7 @@ fn decoding_threads(source: &Source, threads: u32) -> u32 {
 
 /// An output that goes nowhere, for which picture and sound are read: ffmpeg closes the gaps of a clock by all streams
 /// that a run reads, so all runs read the same.
-fn witness(source: &Source) -> Vec<String> {
+fn witness(source: &Source, until: Option<f64>) -> Vec<String> {
     let streams = [
         Some(source.video.stream),
         source.audio.as_ref().map(|audio| audio.stream),
@@ -49,6 +54,9 @@ fn witness(source: &Source) -> Vec<String> {
         .flatten()
         .flat_map(|stream| ["-map".to_owned(), format!("0:{stream}")])
         .collect();
+    if let Some(time) = until {
+        args.extend(["-t".to_owned(), format!("{time:.6}")]);
+    }
     args.extend(strings(&["-c", "copy", "-f", "null", "-"]));
     args
 }
@@ -61,13 +69,17 @@ pub(crate) fn strings(args: &[&str]) -> Vec<String> {
 pub(crate) fn picture(source: &Source) -> String {
     let video = &source.video;
     let whole = if video.interlaced { WHOLE_FRAMES } else { "" };
-    let Fraction { num, den } = video.frame_rate;
-    let clock = if source.is_bare() {
+    format!("[0:{}]{whole}{}", video.stream, clock(source))
+}
+
+/// Starts at zero with the first frame.
+pub(crate) fn clock(source: &Source) -> String {
+    let Fraction { num, den } = source.video.frame_rate;
+    if source.is_bare() {
         format!("setpts=N*{den}/({num}*TB)")
     } else {
-        from_zero(video.start)
-    };
-    format!("[0:{}]{whole}{clock}", video.stream)
+        from_zero(source.video.start)
+    }
 }
 
 /// Joins the fields of the frames that are marked as interlaced; others pass as they are.

@@ -3,6 +3,7 @@
 //! Planning, arguments and playlists are pure functions of data; one place spawns ffmpeg.
 
 pub mod cmaf;
+pub mod cost;
 pub mod encode;
 mod filters;
 pub mod images;

@@ -1,7 +1,10 @@
 //! The plan of one clip: the ladder, the frame grid, and the units of work. Pure; written once by probe, read by all steps.
 
+mod units;
+
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{Costs, Host};
 use crate::source::{Fraction, Source};
 
 /// What is to be made of a clip.
@@ -64,7 +67,8 @@ pub struct Unit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Work {
-    /// These rungs, from one decode, for a range of the output's frames. The range begins on a segment boundary.
+    /// These rungs, from one decode, for a range of the output's frames. It begins where a segment does, and ends where
+    /// one does or the clip.
     Video {
         rungs: Vec<String>,
         first_frame: u64,
@@ -75,11 +79,16 @@ pub enum Work {
 }
 
 /// What the operator chooses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// Target duration of a segment, seconds; no segment is longer.
     pub segment_seconds: u32,
     pub threads: u32,
+    /// What makes the units.
+    pub host: Host,
+    /// Length of a unit of picture, seconds, of which it takes whole segments, one at least. If none, units are as few
+    /// as fit the host.
+    pub unit_seconds: Option<u32>,
 }
 
 impl Default for Options {
@@ -88,6 +97,8 @@ impl Default for Options {
         Self {
             segment_seconds: 4,
             threads: 2,
+            host: Host::default(),
+            unit_seconds: None,
         }
     }
 }
@@ -99,17 +110,19 @@ pub fn plan(source: &Source, options: &Options) -> Plan {
     let segment_frames = whole_frames(options.segment_seconds, frame_rate);
     let shortest = source.duration.min(f64::from(options.segment_seconds) / 2.0);
     let rungs = ladder(source, frame_rate, &cellular(frame_rate, shortest));
-    Plan {
+    let mut plan = Plan {
         source: source.clone(),
         frame_rate,
         frames,
         gop_frames,
         gops_per_segment: (segment_frames / gop_frames).max(1),
         sounds: sounds(&rungs),
-        units: units(&rungs, frames),
+        units: Vec::new(),
         rungs,
         threads: options.threads.max(1),
-    }
+    };
+    plan.units = plan.cut(options);
+    plan
 }
 
 impl Plan {
@@ -147,6 +160,63 @@ impl Plan {
 
     pub fn sound(&self, name: &str) -> Option<&Sound> {
         self.sounds.iter().find(|sound| sound.name == name)
+    }
+
+    /// Sound first: it is quick, and nothing is playable without it. Then the picture, in the order of time.
+    fn cut(&self, options: &Options) -> Vec<Unit> {
+        let sound = (!self.sounds.is_empty()).then(|| Unit {
+            id: "audio".to_owned(),
+            work: Work::Audio,
+        });
+        let length = u64::from(self.segment_frames());
+        let mut begun = 0;
+        let pictures = self.lengths(options).into_iter().enumerate().map(|(number, segments)| {
+            let first_frame = begun * length;
+            begun += segments;
+            let end = if begun == self.segments() {
+                self.frames
+            } else {
+                begun * length
+            };
+            let rungs = self.rungs.iter().map(|rung| rung.name.clone()).collect();
+            Unit {
+                id: format!("video-{number}"),
+                work: Work::Video {
+                    rungs,
+                    first_frame,
+                    frames: end - first_frame,
+                },
+            }
+        });
+        sound.into_iter().chain(pictures).collect()
+    }
+
+    /// Segments of each unit of picture.
+    fn lengths(&self, options: &Options) -> Vec<u64> {
+        let segments = self.segments();
+        if let Some(seconds) = options.unit_seconds {
+            let frames = u64::from(whole_frames(seconds, self.frame_rate));
+            return units::chop(segments, frames / u64::from(self.segment_frames()));
+        }
+        let costs = Costs::of(self, options.host);
+        let length = u64::from(self.segment_frames());
+        let seconds = |first: u64, segments: u64| {
+            let end = ((first + segments) * length).min(self.frames);
+            costs.seconds(self.seconds(first * length), self.seconds(end))
+        };
+        units::cut(segments, options.host.share(), seconds)
+    }
+
+    /// How long this host takes for a unit of the picture, seconds; none for the sound.
+    pub fn expected(&self, unit: &Unit, host: Host) -> Option<f64> {
+        let Work::Video {
+            first_frame, frames, ..
+        } = &unit.work
+        else {
+            return None;
+        };
+        let costs = Costs::of(self, host);
+        Some(costs.seconds(self.seconds(*first_frame), self.seconds(first_frame + frames)))
     }
 
     /// When a frame of the output is shown.
@@ -502,27 +572,6 @@ fn sounds(rungs: &[Rung]) -> Vec<Sound> {
             bit_rate,
         })
         .collect()
-}
-
-/// Sound first: it is quick, and nothing is playable without it.
-fn units(rungs: &[Rung], frames: u64) -> Vec<Unit> {
-    let mut units = Vec::new();
-    if rungs.iter().any(|rung| rung.sound.is_some()) {
-        units.push(Unit {
-            id: "audio".to_owned(),
-            work: Work::Audio,
-        });
-    }
-    let rungs = rungs.iter().map(|rung| rung.name.clone()).collect();
-    units.push(Unit {
-        id: "video-0".to_owned(),
-        work: Work::Video {
-            rungs,
-            first_frame: 0,
-            frames,
-        },
-    });
-    units
 }
 
 #[cfg(test)]

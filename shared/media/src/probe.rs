@@ -79,6 +79,10 @@ pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, Prob
         (Err(ProbeError::Rejected(rejection)), Some(unopened)) if rejection.code == RejectionCode::UnsupportedCodec => {
             Err(unopened.into())
         }
+        (Ok(mut source), _) => {
+            source.weight.bytes = size;
+            Ok(source)
+        }
         (decision, _) => decision,
     }
 }

@@ -1,7 +1,9 @@
 //! What can be set about media: the limit of a clip, the tools, the sandbox. Every flag has an environment variable.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::cost::Host;
 use crate::sandbox::Mode;
 
 /// Seconds by which a clip may exceed the limit: encoders round the last frame up, and people cut at "one minute".
@@ -40,6 +42,49 @@ pub struct Settings {
     pub segment_seconds: u32,
 }
 
+/// What probe plans the units of a clip by, and transcode makes them within.
+///
+/// Where the two run on different machines, both are told what holds for transcode.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Units {
+    /// Cores that a run of transcode has, fractions allowed; this machine's if not given. Probe plans by it: where the
+    /// two have different shares of a CPU, set the same value, transcode's, for both
+    #[arg(long, env = "TOKTIK_TRANSCODE_CPUS", value_parser = cores, value_name = "CORES")]
+    pub transcode_cpus: Option<f64>,
+
+    /// Seconds after which the host ends a run of transcode. Probe plans units that take half of it, transcode stops
+    /// before it: set the same value for both
+    #[arg(long, env = "TOKTIK_TRANSCODE_DEADLINE", default_value_t = DEADLINE, value_parser = clap::value_parser!(u32).range(10..=86_400), value_name = "SECONDS")]
+    pub transcode_deadline: u32,
+
+    /// Length of a unit of work, in seconds, of which it takes whole segments; planned by the two above if not given
+    #[arg(long, env = "TOKTIK_UNIT_SECONDS", hide = true, value_parser = clap::value_parser!(u32).range(1..), value_name = "SECONDS")]
+    pub unit_seconds: Option<u32>,
+}
+
+/// The longest that any of our hosts allows: Lambda's.
+const DEADLINE: u32 = 900;
+
+impl Units {
+    pub fn host(&self) -> Host {
+        let here = || std::thread::available_parallelism().map_or(1.0, |cores| count(cores.get()));
+        Host {
+            cpus: self.transcode_cpus.unwrap_or_else(here),
+            deadline: self.transcode_deadline.into(),
+        }
+    }
+
+    /// Wall-clock time for ffmpeg in a run of transcode: what is left is for storing what it made, and for saying so.
+    pub fn time(&self) -> Duration {
+        Duration::from_secs(self.transcode_deadline.into()).mul_f64(0.9)
+    }
+}
+
+fn count(cores: usize) -> f64 {
+    u32::try_from(cores).map_or(f64::MAX, f64::from)
+}
+
 impl Settings {
     /// The longest duration that is accepted, grace included; none without a limit.
     pub fn longest(&self) -> Option<f64> {
@@ -72,6 +117,15 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(value)
     } else {
         Err(format!("`{text}` is not a length of time"))
+    }
+}
+
+fn cores(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(format!("`{text}` is not a number of cores"))
     }
 }
 

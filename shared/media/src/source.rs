@@ -31,6 +31,19 @@ pub struct Source {
     pub video: Video,
     /// The first audio track, if there is a usable one.
     pub audio: Option<Audio>,
+    #[serde(default)]
+    pub weight: Weight,
+}
+
+/// How much there is to read: what the plan reckons with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Weight {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Of these, the picture's.
+    pub picture_bytes: u64,
+    /// Longest time from one keyframe to the next, or to the end: so much may have to be decoded before a time.
+    pub keyframe_gap: f64,
 }
 
 impl Source {

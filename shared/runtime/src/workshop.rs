@@ -42,6 +42,8 @@ pub struct Workshop {
     dir: Held,
     runner: Runner,
     budget: Budget,
+    /// Over all threads of one child.
+    cpu: Duration,
     cancel: CancellationToken,
 }
 
@@ -65,9 +67,17 @@ impl Workshops {
             dir: Held::new(&scratch).with_context(|| format!("making a directory in {}", scratch.display()))?,
             runner: self.runner.clone(),
             budget: Budget::new(time),
+            cpu: all_cores_for(time),
             cancel: cancel.clone(),
         })
     }
+}
+
+/// The wall clock ends a child first; this is for one that has outlived whoever looks at the clock.
+fn all_cores_for(time: Duration) -> Duration {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    time.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX))
+        .max(Limits::default().cpu)
 }
 
 impl Workshop {
@@ -110,7 +120,10 @@ impl Workshop {
             tool: Tool::Ffmpeg,
             args,
             dir: self.path(),
-            limits: Limits::default(),
+            limits: Limits {
+                cpu: self.cpu,
+                ..Limits::default()
+            },
             budget: &self.budget,
             cancel: &self.cancel,
         };

@@ -32,6 +32,7 @@ mod recovery;
 mod refusals;
 mod running;
 mod sdk;
+mod units;
 mod uploads;
 mod videos;
 mod worker;

@@ -70,7 +70,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Cut {
     pub(crate) sound: bool,
     /// Units of the picture.
-    pub(crate) units: u64,
+    pub(crate) units: u32,
 }
 
 #[derive(Parser)]
@@ -379,7 +379,12 @@ impl Ffmpeg {
             Work::Video { rungs, .. } => rungs.iter().map(String::as_str).collect(),
             Work::Audio => plan.sounds.iter().map(|sound| sound.name.as_str()).collect(),
         };
-        let part = json!({"prefix": step::prefix(lease), "init_size": 1, "init_hash": 2, "segments": []});
+        let segments = match &unit.work {
+            Work::Video { .. } => 1,
+            Work::Audio => self.cut.units as usize,
+        };
+        let segments = vec![json!({"duration": 4.0, "size": 4}); segments];
+        let part = json!({"prefix": step::prefix(lease), "init_size": 1, "init_hash": 2, "segments": segments});
         let track = |name: &str| json!({"name": name, "codecs": "c", "part": part});
         let tracks: Vec<Value> = names.into_iter().map(track).collect();
         Ok(json!({ "tracks": tracks }))
@@ -435,7 +440,7 @@ impl Handler for Maker {
     }
 }
 
-/// The plan of a small clip. Nothing cuts a picture into units yet; the ledger knows how to deal with them.
+/// The plan of a small clip: a segment for each unit.
 fn cut(cut: Cut) -> Plan {
     let video = toktik_media::source::Video {
         stream: 0,
@@ -460,24 +465,14 @@ fn cut(cut: Cut) -> Plan {
     };
     let source = Source {
         demuxer: "mov".into(),
-        duration: 8.0,
+        duration: f64::from(4 * cut.units),
         video,
         audio: cut.sound.then_some(audio),
+        weight: toktik_media::source::Weight::default(),
     };
     let options = Options {
-        segment_seconds: 4,
-        threads: 2,
+        unit_seconds: Some(4),
+        ..Options::default()
     };
-    let mut plan = plan::plan(&source, &options);
-    let picture = plan
-        .units
-        .iter()
-        .position(|unit| matches!(unit.work, Work::Video { .. }))
-        .unwrap();
-    for index in 1..cut.units {
-        let mut unit = plan.units[picture].clone();
-        unit.id = format!("video-{index}");
-        plan.units.push(unit);
-    }
-    plan
+    plan::plan(&source, &options)
 }

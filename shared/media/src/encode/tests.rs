@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::{Options, plan};
-use crate::source::{Source, Transfer, Video};
+use crate::source::{Source, Transfer, Video, Weight};
 
 fn source() -> Source {
     Source {
@@ -27,6 +27,7 @@ fn source() -> Source {
             channels: 2,
             sample_rate: 48_000,
         }),
+        weight: Weight::default(),
     }
 }
 
@@ -51,11 +52,11 @@ fn input() -> String {
 fn picture() {
     let plan = planned(&source());
     assert_eq!(
-        only(&unit_runs(&plan, &plan.units[1], "in")),
+        only(&unit_runs(&plan, &plan.units[1], Reading::Near, "in")),
         format!(
             "{} -filter_complex_threads 2 -filter_complex \
-             [0:0]setpts=PTS-round(0.04/TB),fps=30/1:start_time=0.000000:eof_action=pass,tpad=stop=-1:stop_mode=clone,\
-             trim=end_frame=180,setpts=N,scale=640:360:flags=bicubic+accurate_rnd:in_color_matrix=bt709:in_range=tv:\
+             [0:0]setpts=PTS-round(0.04/TB),fps=30/1:start_time=0:eof_action=pass,tpad=stop=-1:stop_mode=clone,\
+             trim=start_pts=0:end_pts=180,setpts=N,scale=640:360:flags=bicubic+accurate_rnd:in_color_matrix=bt709:in_range=tv:\
              out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,\
              setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,split=2[360p][from-240p];\
              [from-240p]scale=426:240:flags=bicubic+accurate_rnd,setsar=1[240p] \
@@ -73,27 +74,76 @@ const TAIL: &str = "-g 60 -keyint_min 60 -sc_threshold 0 -flags +cgop+bitexact -
                     -bsf:v filter_units=remove_types=6 -video_track_timescale 10020 -map_metadata -1 -map_chapters -1 \
                     -fflags +bitexact -movflags +default_base_moof+skip_trailer+frag_keyframe+delay_moov -f mp4";
 
-#[test]
-fn picture_from_the_middle() {
-    let plan = planned(&source());
+/// The second segment of a clip in this format.
+fn from_the_middle(demuxer: &str, reading: Reading) -> String {
+    let mut source = source();
+    demuxer.clone_into(&mut source.demuxer);
+    let plan = planned(&source);
     let work = Work::Video {
         rungs: vec!["240p".to_owned()],
         first_frame: 120,
-        frames: 60,
+        frames: 30,
     };
     let unit = Unit {
         id: "video-1".to_owned(),
         work,
     };
-    let args = only(&unit_runs(&plan, &unit, "in"));
+    only(&unit_runs(&plan, &unit, reading, "in"))
+}
+
+#[test]
+fn picture_from_the_middle() {
+    let args = from_the_middle("mov", Reading::Near);
+    // A second and 16 frames before the fourth second.
     assert!(
-        args.starts_with("-seek_timestamp 1 -noaccurate_seek -ss 3.040000 -y -copyts"),
+        args.starts_with("-seek_timestamp 1 -noaccurate_seek -ss 2.506667 -y -copyts"),
         "{args}"
     );
-    assert!(args.contains("fps=30/1:start_time=4.000000:eof_action=pass,"), "{args}");
+    assert!(args.contains("fps=30/1:eof_action=pass,"), "{args}");
     assert!(
-        args.contains("trim=end_frame=60,") && args.contains("split=1[240p]"),
+        args.contains("trim=start_pts=120:end_pts=150,") && args.contains("split=1[240p]"),
         "{args}"
+    );
+    assert!(args.contains(" -rc_init_occupancy 21948 "), "{args}");
+}
+
+#[test]
+fn picture_from_the_middle_of_what_has_no_index() {
+    let args = from_the_middle("avi", Reading::Near);
+    assert!(
+        !args.contains("-ss ") && args.contains("fps=30/1:start_time=0:eof_action=pass,"),
+        "{args}"
+    );
+    let broadcast = from_the_middle("mpegts", Reading::Near);
+    assert!(
+        broadcast.contains("-map 0:0 -map 0:1 -t 6.573333 -c copy -f null - "),
+        "{broadcast}"
+    );
+}
+
+#[test]
+fn patience_begins_at_the_start_and_puts_up_with_anything() {
+    let args = from_the_middle("mov", Reading::Patient);
+    assert!(
+        !args.contains("-ss ") && args.contains("-i in -max_error_rate 1 "),
+        "{args}"
+    );
+    assert!(
+        args.contains("fps=30/1:start_time=0:eof_action=pass,") && args.contains("trim=start_pts=120:end_pts=150,"),
+        "{args}"
+    );
+}
+
+#[test]
+fn judging_decodes_all_and_makes_nothing() {
+    assert_eq!(
+        judge_args(&planned(&source()), "in").join(" "),
+        format!(
+            "{} -filter_complex [0:0]setpts=PTS-round(0.04/TB),fps=30/1:start_time=0:eof_action=pass,\
+             tpad=stop=-1:stop_mode=clone,trim=start_pts=0:end_pts=180,setpts=N[judged] \
+             -map [judged] -fps_mode passthrough -f null -",
+            input()
+        )
     );
 }
 
@@ -108,7 +158,7 @@ fn sound() {
         )
     };
     assert_eq!(
-        only(&unit_runs(&plan, &plan.units[0], "in")),
+        only(&unit_runs(&plan, &plan.units[0], Reading::Near, "in")),
         format!(
             "{} -filter_complex \
              [0:1]asetpts=PTS-round(0.04/TB),aresample=48000:async=1:min_hard_comp=0.03:first_pts=0,\
@@ -126,7 +176,7 @@ fn high_dynamic_range_is_mapped_after_scaling() {
     let mut source = source();
     source.video.transfer = Transfer::Pq;
     let plan = planned(&source);
-    let args = only(&unit_runs(&plan, &plan.units[1], "in"));
+    let args = only(&unit_runs(&plan, &plan.units[1], Reading::Near, "in"));
     let look = "zscale=w=640:h=360:f=bicubic:rin=limited:tin=smpte2084:pin=2020:min=2020_ncl:t=linear:npl=100,\
                 format=gbrpf32le,zscale=p=709,tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p";
     assert!(args.contains(look), "{args}");
@@ -139,9 +189,9 @@ fn broadcasts() {
     "mpegts".clone_into(&mut source.demuxer);
     let plan = planned(&source);
     let witness = "-i in -map 0:0 -map 0:1 -c copy -f null - ";
-    let picture = only(&unit_runs(&plan, &plan.units[1], "in"));
+    let picture = only(&unit_runs(&plan, &plan.units[1], Reading::Near, "in"));
     assert!(picture.contains(witness) && !picture.contains("-copyts"), "{picture}");
-    let sound = unit_runs(&plan, &plan.units[0], "in");
+    let sound = unit_runs(&plan, &plan.units[0], Reading::Near, "in");
     let [unify, encode] = &sound[..] else {
         panic!("{sound:?}")
     };
@@ -159,7 +209,7 @@ fn fields_are_joined_before_anything_else() {
     let mut source = source();
     source.video.interlaced = true;
     let plan = planned(&source);
-    let args = only(&unit_runs(&plan, &plan.units[1], "in"));
+    let args = only(&unit_runs(&plan, &plan.units[1], Reading::Near, "in"));
     assert!(
         args.contains("[0:0]bwdif=mode=send_frame:deint=interlaced,setpts="),
         "{args}"

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::source::Video;
-use crate::source::{Audio, Transfer};
+use crate::source::{Audio, Transfer, Weight};
 
 fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
     Source {
@@ -29,6 +29,7 @@ fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
             channels: 2,
             sample_rate: 48_000,
         }),
+        weight: Weight::default(),
     }
 }
 
@@ -238,6 +239,99 @@ proptest! {
         prop_assert!(f64::from(plan.segment_frames()) / rate <= 4.0);
         prop_assert!((plan.duration() - seconds).abs() <= 0.5 / rate + 1e-6 || plan.frames == 1);
     }
+}
+
+/// First frame and number of frames of each unit of the picture.
+fn ranges(plan: &Plan) -> Vec<(u64, u64)> {
+    let pictures = plan.units.iter().filter_map(|unit| match &unit.work {
+        Work::Video {
+            first_frame, frames, ..
+        } => Some((*first_frame, *frames)),
+        Work::Audio => None,
+    });
+    pictures.collect()
+}
+
+fn check_tiles(plan: &Plan) -> Result<(), TestCaseError> {
+    let mut next = 0;
+    for (number, (first, frames)) in ranges(plan).into_iter().enumerate() {
+        prop_assert_eq!(first, next);
+        prop_assert_eq!(first % u64::from(plan.segment_frames()), 0);
+        prop_assert!(frames > 0);
+        let unit = &plan.units[number + plan.units.len() - ranges(plan).len()];
+        prop_assert_eq!(&unit.id, &format!("video-{number}"));
+        next = first + frames;
+    }
+    prop_assert_eq!(next, plan.frames);
+    // The last unit has the last segment, and with it a rest that is too short for one.
+    let last = ranges(plan)
+        .last()
+        .map_or(0, |(first, _)| first / u64::from(plan.segment_frames()));
+    prop_assert!(last < plan.segments());
+    prop_assert!(plan.units.len() as u64 <= units::MOST + 1);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn units_tile_any_clip(
+        (width, height) in (16_u32..=8192, 16_u32..=8192),
+        (num, den) in (1_u32..=120_000, 1_u32..=1_001),
+        duration in 0.0..4000.0,
+        (cpus, deadline) in (0.05..16.0, 10.0..4000.0),
+        (demuxer, keyframe_gap) in (prop::sample::select(vec!["mov", "matroska", "mpegts", "avi"]), 0.0..70.0),
+        bytes in 0_u64..4 << 30,
+        unit_seconds in prop::option::of(0_u32..100),
+    ) {
+        let mut source = source(width, height, Fraction::new(num, den));
+        source.demuxer = demuxer.to_owned();
+        source.duration = duration;
+        source.weight = Weight { bytes, picture_bytes: bytes / 2, keyframe_gap };
+        let host = Host { cpus, deadline };
+        let plan = plan(&source, &Options { host, unit_seconds, ..Options::default() });
+        check_tiles(&plan)?;
+        let expected = plan.units.iter().filter_map(|unit| plan.expected(unit, host));
+        let longest = expected.fold(0.0, f64::max);
+        let segment = Plan { frames: plan.frames.min(u64::from(plan.segment_frames())), ..plan.clone() };
+        let least = Costs::of(&segment, host).seconds(plan.duration() - segment.duration(), plan.duration());
+        // Only what fits in no plan of that many units may take longer than it should.
+        let fits = least <= host.share() && plan.segments() <= units::MOST;
+        prop_assert!(unit_seconds.is_some() || !fits || longest <= host.share() * 1.000_001, "{longest}");
+    }
+}
+
+#[test]
+fn units_of_a_chosen_length() {
+    let ranges = |unit_seconds, duration| {
+        let mut source = source(320, 240, Fraction::new(30, 1));
+        source.duration = duration;
+        let options = Options {
+            unit_seconds: Some(unit_seconds),
+            ..Options::default()
+        };
+        super::tests::ranges(&plan(&source, &options))
+    };
+    assert_eq!(ranges(4, 10.0), [(0, 120), (120, 120), (240, 60)]);
+    assert_eq!(ranges(9, 10.0), [(0, 240), (240, 60)]);
+    assert_eq!(ranges(1, 8.1), [(0, 120), (120, 123)]);
+    // Six minutes and a second of units of four seconds would be one more than there may be.
+    assert_eq!(ranges(4, 361.0).len(), 46);
+    assert_eq!(ranges(4, 360.0).len(), 90);
+}
+
+#[test]
+fn units_are_as_few_as_fit_and_even() {
+    let cut = |segments, limit: f64| {
+        units::cut(segments, limit, |_, length| {
+            f64::from(u32::try_from(length).unwrap_or(0))
+        })
+    };
+    assert_eq!(cut(10, 10.0), [10]);
+    assert_eq!(cut(10, 9.0), [5, 5]);
+    assert_eq!(cut(10, 4.0), [4, 4, 2]);
+    assert_eq!(cut(9, 4.0), [3, 3, 3]);
+    // Beyond what any unit can do, as many as there may be.
+    assert_eq!(cut(180, 0.5), [2; 90]);
 }
 
 fn check_size(rung: &Rung, width: u32, height: u32) -> Result<(), TestCaseError> {

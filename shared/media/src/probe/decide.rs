@@ -11,7 +11,7 @@ use super::words::{corrupt, too_long};
 use crate::process::{Output, RunError};
 use crate::settings::GRACE;
 use crate::sniff::Container;
-use crate::source::{Audio, Fraction, Source, Transfer, Video};
+use crate::source::{Audio, Fraction, Source, Transfer, Video, Weight};
 
 /// `said`: bytes of film that the container claims to have, if it does.
 pub(super) fn decide(
@@ -76,6 +76,7 @@ fn source(listing: &Listing, container: Container, max_duration: f64) -> Result<
         return Err(too_long(timing.duration, max_duration));
     }
     let sound = sound(listing, stream);
+    let picture_bytes = listing.packets_of(stream).filter_map(|packet| packet.size).sum();
     if container.may_jump() {
         timing.start -= earliest(stream, sound);
     }
@@ -84,6 +85,11 @@ fn source(listing: &Listing, container: Container, max_duration: f64) -> Result<
         duration: timing.duration,
         video: video(stream, &timing)?,
         audio: sound.and_then(audio),
+        weight: Weight {
+            bytes: 0,
+            picture_bytes,
+            keyframe_gap: timing.keyframe_gap,
+        },
     })
 }
 

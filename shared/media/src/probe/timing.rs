@@ -25,6 +25,8 @@ pub(super) struct Timing {
     pub(super) frames: usize,
     pub(super) frame_rate: Fraction,
     pub(super) variable: bool,
+    /// Longest time from one keyframe to the next, or to the end.
+    pub(super) keyframe_gap: f64,
 }
 
 /// A frame's place in time.
@@ -35,6 +37,8 @@ struct Frame {
     /// As the file has it.
     given: f64,
     duration: Option<f64>,
+    /// Can be decoded without those before it.
+    key: bool,
 }
 
 /// The rates that the file declares; either may be a clock's resolution instead.
@@ -62,6 +66,7 @@ pub(super) fn counted(frames: usize, declared: Declared) -> Option<Timing> {
         frames,
         frame_rate,
         variable: false,
+        keyframe_gap: count(frames) / frame_rate.as_f64(),
     })
 }
 
@@ -75,16 +80,33 @@ pub(super) fn timing<'a>(
     let step = 1.0 / guess.as_f64();
     let packets: Vec<&Packet> = packets.filter(|packet| !packet.flags.discarded).collect();
     let mut frames = straightened(decodable(&packets, may_jump), step, may_jump);
+    let keyframes: Vec<f64> = frames
+        .iter()
+        .filter(|frame| frame.key)
+        .map(|frame| frame.shown)
+        .collect();
     frames.sort_by(|a, b| a.shown.total_cmp(&b.shown));
     let (first, last) = (frames.first()?, frames.last()?);
     let rhythm = Rhythm::of(&seen(&frames)).map(|rhythm| rhythm.ending(last.duration));
+    let duration = last.shown - first.shown + length(last, rhythm, step);
     Some(Timing {
         start: first.given,
-        duration: last.shown - first.shown + length(last, rhythm, step),
+        duration,
         frames: frames.len(),
         frame_rate: rhythm.map_or(guess, |rhythm| rhythm.rate(declared)),
         variable: rhythm.is_some_and(|rhythm| rhythm.variable),
+        keyframe_gap: longest_gap(&keyframes, first.shown, first.shown + duration),
     })
+}
+
+/// Between two of these times, or from one to the beginning or the end.
+fn longest_gap(times: &[f64], begin: f64, end: f64) -> f64 {
+    let before = std::iter::once(begin).chain(times.iter().copied());
+    let after = times.iter().copied().chain(std::iter::once(end));
+    before
+        .zip(after)
+        .map(|(before, after)| after - before)
+        .fold(0.0, f64::max)
 }
 
 /// A recording of something that was running already begins anywhere; it shows nothing before its first keyframe.
@@ -154,6 +176,7 @@ fn straightened(packets: &[&Packet], step: f64, may_jump: bool) -> Vec<Frame> {
             shown: given + offset,
             given,
             duration: packet.duration,
+            key: packet.flags.key,
         });
     }
     frames

@@ -1,6 +1,6 @@
 //! Descriptions of generated clips, as probe would give them.
 
-use toktik_media::source::{Audio, Fraction, Source, Transfer, Video};
+use toktik_media::source::{Audio, Fraction, Source, Transfer, Video, Weight};
 
 /// H.264 in MP4, 30 fps, with sound.
 pub(crate) fn source(width: u32, height: u32, duration: f64) -> Source {
@@ -28,6 +28,7 @@ pub(crate) fn source(width: u32, height: u32, duration: f64) -> Source {
             channels: 2,
             sample_rate: 48_000,
         }),
+        weight: Weight::default(),
     }
 }
 

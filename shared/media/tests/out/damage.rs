@@ -1,6 +1,6 @@
 //! Clips whose data is overwritten with zeros from some point on.
 
-use toktik_media::encode;
+use toktik_media::encode::{self, Reading};
 use toktik_media::plan::{Options, plan};
 use toktik_media::source::Fraction;
 
@@ -23,7 +23,7 @@ fn exit_code(left: f64) -> Option<i32> {
     bytes[mdat + kept..].fill(0);
     std::fs::write(&path, bytes).unwrap();
     let plan = plan(&clip::silent(320, 240, 2.0, Fraction::new(30, 1)), &Options::default());
-    let output = stage.try_ffmpeg(&encode::unit_runs(&plan, &plan.units[0], "clip.mp4")[0]);
+    let output = stage.try_ffmpeg(&encode::unit_runs(&plan, &plan.units[0], Reading::Near, "clip.mp4")[0]);
     if output.status.success() {
         assert_eq!(stage.frame_times("240p.mp4").len(), 60);
     }

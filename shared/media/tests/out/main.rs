@@ -12,3 +12,4 @@ mod picture;
 mod sound;
 mod stage;
 mod timing;
+mod units;

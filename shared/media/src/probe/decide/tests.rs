@@ -6,9 +6,9 @@ use crate::source::Fraction;
 /// Two frames of stream 0, one packet of stream 1.
 fn packets() -> Value {
     json!([
-        { "stream_index": 0, "pts_time": "0.000000", "dts_time": "0.000000", "duration_time": "0.040000", "flags": "K_" },
+        { "stream_index": 0, "pts_time": "0.000000", "dts_time": "0.000000", "duration_time": "0.040000", "size": "2000", "flags": "K_" },
         { "stream_index": 1, "pts_time": "0.000000", "dts_time": "0.000000", "duration_time": "0.023220", "flags": "K_" },
-        { "stream_index": 0, "pts_time": "0.040000", "dts_time": "0.040000", "duration_time": "0.040000", "flags": "__" },
+        { "stream_index": 0, "pts_time": "0.040000", "dts_time": "0.040000", "duration_time": "0.040000", "size": "1000", "flags": "__" },
     ])
 }
 
@@ -86,6 +86,11 @@ fn an_ordinary_clip() {
             channels: 1,
             sample_rate: 44_100,
         }),
+        weight: Weight {
+            bytes: 0,
+            picture_bytes: 3000,
+            keyframe_gap: 0.08,
+        },
     };
     assert_eq!(source, expected);
 }

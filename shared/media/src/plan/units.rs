@@ -1,0 +1,80 @@
+//! Cuts a clip's picture into units of whole segments, as few as fit the host, and all of them about as long to make.
+
+/// The most units of picture that a clip has. Probe writes the plan and a step for each unit in one transaction, and that
+/// has at most 100 items: six are the clip, the end of probing, the plan, and the other steps; one is the sound.
+pub(super) const MOST: u64 = 90;
+
+/// How many segments each unit takes, in order. `cost` is what a unit costs by its first segment and their number, and
+/// `limit` what it may cost.
+///
+/// A clip that does not fit in [`MOST`] units, or at all, gets the units by which it comes nearest to it.
+pub(super) fn cut(segments: u64, limit: f64, cost: impl Fn(u64, u64) -> f64) -> Vec<u64> {
+    let whole = cost(0, segments);
+    if whole <= limit {
+        return vec![segments];
+    }
+    let within = |budget: f64, units: usize| {
+        let lengths = filled(segments, budget, &cost);
+        lengths.filter(|lengths| lengths.len() <= units)
+    };
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    let fewest = within(limit, most).or_else(|| least(limit, whole, |budget| within(budget, most)));
+    let Some(fewest) = fewest else {
+        return vec![segments];
+    };
+    // As many units can do with less: then none of them waits for a long one.
+    let units = fewest.len();
+    least(0.0, limit.min(whole), |budget| within(budget, units)).unwrap_or(fewest)
+}
+
+/// The same by a length that somebody has chosen.
+pub(super) fn chop(segments: u64, length: u64) -> Vec<u64> {
+    let length = length.max(segments.div_ceil(MOST)).max(1);
+    let mut lengths = vec![length; usize::try_from(segments / length).unwrap_or_default()];
+    let rest = segments % length;
+    if rest > 0 {
+        lengths.push(rest);
+    }
+    lengths
+}
+
+/// Units as long as the budget allows, one after the other; none if a segment alone is beyond it.
+fn filled(segments: u64, budget: f64, cost: &impl Fn(u64, u64) -> f64) -> Option<Vec<u64>> {
+    let mut lengths = Vec::new();
+    let mut first = 0;
+    while first < segments {
+        let length = longest(segments - first, |length| cost(first, length) <= budget)?;
+        lengths.push(length);
+        first += length;
+    }
+    Some(lengths)
+}
+
+/// The largest number up to `most` that fits, where all below it fit, too.
+fn longest(most: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
+    let (mut good, mut bad) = (0, most + 1);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    (good > 0).then_some(good)
+}
+
+/// What comes of the least budget that something comes of, to a thousandth.
+fn least<T>(mut bad: f64, mut good: f64, come_of: impl Fn(f64) -> Option<T>) -> Option<T> {
+    let mut found = come_of(good)?;
+    for _ in 0..STEPS {
+        let middle = f64::midpoint(bad, good);
+        match come_of(middle) {
+            Some(better) => (found, good) = (better, middle),
+            None => bad = middle,
+        }
+    }
+    Some(found)
+}
+
+const STEPS: u32 = 24;

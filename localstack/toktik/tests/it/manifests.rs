@@ -19,8 +19,9 @@ use toktik_deploy::render::{self, OVERLAYS};
 use toktik_deploy::table::GATEWAY;
 use toktik_events::Function;
 
-use crate::processes::{clients, run, stores};
+use crate::processes::{run, stores};
 use crate::running::{Running, toktik};
+use crate::sdk::clients;
 
 fn root() -> PathBuf {
     let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());

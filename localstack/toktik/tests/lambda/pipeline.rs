@@ -95,7 +95,7 @@ async fn made_in_process(bytes: Vec<u8>) -> Made {
         .await
         .expect(StatusCode::CREATED);
     let id = created["video"]["id"].as_str().unwrap().to_owned();
-    send(crate::harness::signed(&created["upload"], bytes))
+    send(crate::client::signed(&created["upload"], bytes))
         .await
         .expect(StatusCode::OK);
     let path = format!("/videos/{id}/upload/complete");

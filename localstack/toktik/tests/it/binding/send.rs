@@ -16,8 +16,9 @@ use toktik_runtime::Publisher;
 
 use super::Host;
 use crate::harness::{House, PASSWORD};
-use crate::processes::{clients, cloud, stores};
+use crate::processes::{cloud, stores};
 use crate::running::{Running, toktik};
+use crate::sdk::clients;
 
 type Seen = Arc<Mutex<Vec<(Method, Uri, HeaderMap, String)>>>;
 type Answer = fn() -> Response;

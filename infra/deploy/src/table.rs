@@ -162,7 +162,7 @@ pub const DEPLOYMENTS: &[Deployment] = &[
     },
     Deployment {
         name: "janitor",
-        about: "sweeps what got stuck or was abandoned, once a minute",
+        about: "sweeps what got stuck or was abandoned",
         timeout: LONGEST_REQUEST,
         max_scale: 2,
         ..EVENTS

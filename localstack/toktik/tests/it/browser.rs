@@ -57,7 +57,10 @@ async fn watch(url: &str, player: Player) -> Value {
 
 /// Takes the clip through the house and asserts that both players show all of it.
 async fn plays(bytes: Vec<u8>, expected: &Expected) {
-    let house = House::open().await;
+    plays_in(&House::open().await, bytes, expected).await;
+}
+
+async fn plays_in(house: &House, bytes: Vec<u8>, expected: &Expected) {
     let user = house.user("ada").await;
     let id = house.publish(&user, bytes).await;
     let video = house.video(&id, None).await;
@@ -114,6 +117,13 @@ fn made(arguments: &str) -> Vec<u8> {
 async fn a_clip_plays_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
     plays(clip(directory.path(), 5), &landscape(5, 30)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_in_units_plays_across_their_seams() {
+    let directory = tempfile::tempdir().unwrap();
+    let house = House::with(&["--unit-seconds", "4"]).await;
+    plays_in(&house, clip(directory.path(), 9), &landscape(9, 30)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

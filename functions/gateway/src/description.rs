@@ -13,20 +13,19 @@ use futures::future::try_join_all;
 use http_body_util::{BodyExt, Limited};
 use toktik_events::{Function, routes};
 use toktik_runtime::http::Problem;
+use toktik_runtime::server;
 use utoipa::openapi::OpenApi;
-use utoipa_swagger_ui::SwaggerUi;
 
 use crate::proxy::Proxy;
 
-const PATH: &str = "/openapi.json";
 /// Some twenty times what all functions together say.
 const LONGEST: usize = 4 << 20;
 
 pub(crate) fn routes(proxy: Proxy) -> Router {
     Router::new()
-        .route(PATH, get(document))
+        .route(server::DESCRIPTION, get(document))
         .with_state(proxy)
-        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from(PATH)))
+        .merge(server::docs())
 }
 
 async fn document(State(proxy): State<Proxy>) -> Response {
@@ -46,7 +45,7 @@ async fn document(State(proxy): State<Proxy>) -> Response {
 
 async fn said_by(proxy: &Proxy, function: Function) -> anyhow::Result<OpenApi> {
     let request = Request::builder()
-        .uri(PATH)
+        .uri(server::DESCRIPTION)
         .body(Body::empty())
         .context("asking for a description")?;
     let answer = proxy.function(function, request).await;

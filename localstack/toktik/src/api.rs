@@ -23,7 +23,10 @@ pub fn router(api: OpenApiRouter, context: &Context, s3: Router, bucket: &str) -
         }
     });
     let front = get(|| async { Redirect::temporary("/docs/") });
-    Ok(server::router(api, context)?.route("/", front).fallback_service(behind))
+    Ok(server::router(api, context)?
+        .merge(server::docs())
+        .route("/", front)
+        .fallback_service(behind))
 }
 
 fn is_below(path: &str, bucket: &str) -> bool {

@@ -25,6 +25,9 @@ use crate::telemetry;
 /// How long requests that are under way may take once it is time to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Where the API's description is.
+pub const DESCRIPTION: &str = "/openapi.json";
+
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
@@ -82,9 +85,14 @@ fn document(described: OpenApi) -> OpenApi {
 
 fn description(document: &OpenApi) -> Router {
     let json = document.clone();
-    Router::new()
-        .route("/openapi.json", get(move || async move { Json(json) }))
-        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
+    Router::new().route(DESCRIPTION, get(move || async move { Json(json) }))
+}
+
+/// The description as a page, for whoever answers for all functions: a function alone has no use for its four megabytes.
+pub fn docs() -> Router {
+    SwaggerUi::new("/docs")
+        .config(utoipa_swagger_ui::Config::from(DESCRIPTION))
+        .into()
 }
 
 /// Serves until told to stop, then lets what is under way end.

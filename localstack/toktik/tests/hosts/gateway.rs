@@ -87,6 +87,9 @@ async fn the_description_is_that_of_all_functions() {
         .iter()
         .map(|route| (route.method.to_owned(), route.path.to_owned()));
     assert_eq!(described, routed.collect());
+    let page = stage.gateway.call(Method::GET, "/docs/", None, None).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text().contains("swagger-ui"), "{}", page.text());
     stage.close().await;
 }
 

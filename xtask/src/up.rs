@@ -33,7 +33,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// Builds the all-in-one program and asks cargo where it put it.
 fn build() -> Result<PathBuf> {
     let mut cargo = workspace::cargo(&workspace::root()?);
-    cargo.args(["build", "--package", "toktik"]);
+    // Of the whole workspace, since features are united over what is built: what tests have compiled is taken as it is.
+    cargo.args(["build", "--workspace", "--bin", "toktik"]);
     let mut built = workspace::built(&mut cargo)?.into_iter();
     let found = built.find(|(name, _)| name == "toktik");
     found

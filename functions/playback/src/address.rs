@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use toktik_catalog::text::Visibility;
 use toktik_catalog::videos::Video;
 use toktik_media::playlist::Links;
-use toktik_objects::{Answer, Signer};
+use toktik_objects::{Answer, Hold, Signer};
 use toktik_runtime::http::{Problem, StoreAddress};
 
 use crate::Desk;
@@ -31,6 +31,12 @@ impl Desk {
 }
 
 impl Addresses<'_> {
+    /// For how long what was just made of these addresses may be shown again.
+    pub(crate) fn holds(&self) -> Option<Hold> {
+        let (now, ttl) = (self.desk.context.clock.now(), self.desk.settings.playback_url_ttl);
+        self.signer.holds(now, ttl)
+    }
+
     pub(crate) async fn of(&self, key: &str, disposition: Option<&str>) -> Result<String, Problem> {
         if let (Some(cdn), None) = (self.cdn, disposition) {
             return Ok(format!("{}/{key}", cdn.trim_end_matches('/')));

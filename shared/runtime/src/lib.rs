@@ -32,5 +32,5 @@ pub use clock::Clock;
 pub use context::Context;
 pub use crowd::Crowd;
 pub use function::{Failure, Handler, Serverless, Service};
-pub use program::{concurrency, main, run_function, stop_signal};
+pub use program::{allow_connections, concurrency, main, run_function, stop_signal};
 pub use publish::Publisher;

@@ -115,6 +115,7 @@ pub(crate) async fn download(
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 200, content_type = "text/vtt", body = String, description = "Cues with `#xywh=`"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]

@@ -9,7 +9,7 @@ use toktik_media::manifest::{Manifest, Rendition};
 use toktik_media::playlist;
 use toktik_runtime::http::{Entity, PathName, Problem, StoreAddress};
 
-use crate::address::Rendered;
+use crate::address::{Addresses, Rendered};
 use crate::audience::Audience;
 use crate::shelf::{Page, Place};
 use crate::{Desk, missing};
@@ -27,6 +27,7 @@ use crate::{Desk, missing};
     ),
     responses(
         (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS multivariant playlist"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     )
@@ -37,7 +38,7 @@ pub(crate) async fn multivariant(
     store: StoreAddress,
 ) -> Result<Response, Problem> {
     audience.require_watchable()?;
-    let render = async |manifest: &Manifest| {
+    let render = async |manifest: &Manifest, _: &Addresses<'_>| {
         let links = Rendered::playlists_only(audience.token.as_deref());
         Ok(playlist::multivariant(manifest, &links))
     };
@@ -60,6 +61,7 @@ pub(crate) async fn multivariant(
     ),
     responses(
         (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS media playlist"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     )
@@ -71,10 +73,9 @@ pub(crate) async fn media(
     PathName(name): PathName,
 ) -> Result<Response, Problem> {
     audience.require_watchable()?;
-    let render = async |manifest: &Manifest| {
+    let render = async |manifest: &Manifest, addresses: &Addresses<'_>| {
         let rendition = name.strip_suffix(".m3u8").and_then(|name| Asked::find(manifest, name));
         let asked = rendition.ok_or_else(|| missing(manifest))?;
-        let addresses = desk.addresses(&audience.video, &store);
         let links = addresses
             .of_all(keys(asked.rendition()), audience.token.as_deref())
             .await?;
@@ -95,7 +96,7 @@ impl Desk {
         audience: &Audience,
         store: &StoreAddress,
         name: &str,
-        render: impl AsyncFnOnce(&Manifest) -> Result<String, Problem>,
+        render: impl AsyncFnOnce(&Manifest, &Addresses<'_>) -> Result<String, Problem>,
     ) -> Result<Response, Problem> {
         let place = Place::new(&audience.video, name, store);
         let everybodys = audience.token.is_none();
@@ -103,13 +104,13 @@ impl Desk {
             return Ok(respond(audience, page));
         }
         let manifest = self.manifest(&audience.video).await?;
+        let addresses = self.addresses(&audience.video, store);
         let page = Page {
-            body: Entity::new(playlist::CONTENT_TYPE, render(&manifest).await?),
+            body: Entity::new(playlist::CONTENT_TYPE, render(&manifest, &addresses).await?),
             complete: manifest.complete,
         };
         if everybodys {
-            let hold = self.addresses(&audience.video, store).holds();
-            self.shelf.keep_page(place, hold, &page);
+            self.shelf.keep_page(place, addresses.holds(), &page);
         }
         Ok(respond(audience, page))
     }

@@ -52,6 +52,7 @@ const RANKED_AT_ONCE: usize = 100;
     params(FeedQuery),
     responses(
         (status = 200, body = Page<Clip>, description = "A page of clips"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "`invalid`"),
     )

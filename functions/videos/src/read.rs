@@ -22,6 +22,7 @@ use crate::view::Clip;
     params(("id" = String, Path, description = "The clip")),
     responses(
         (status = 200, body = Clip, description = "The clip"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
     )

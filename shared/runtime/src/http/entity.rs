@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -128,21 +129,24 @@ impl Wishes {
         parts
             .headers
             .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        vary(&mut parts);
+        changed(&mut parts);
         Response::from_parts(parts, Body::from(packed))
     }
 }
 
-fn not_modified(mut parts: axum::http::response::Parts) -> Response {
+fn not_modified(mut parts: Parts) -> Response {
     parts.status = StatusCode::NOT_MODIFIED;
     parts.headers.remove(header::CONTENT_TYPE);
-    vary(&mut parts);
+    changed(&mut parts);
     Response::from_parts(parts, Body::empty())
 }
 
-fn vary(parts: &mut axum::http::response::Parts) {
-    let encoding = HeaderValue::from_static("accept-encoding");
-    parts.headers.append(header::VARY, encoding);
+/// It is no longer as long as the answer to HEAD, which has no body to measure, was told.
+fn changed(parts: &mut Parts) {
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts
+        .headers
+        .append(header::VARY, HeaderValue::from_static("accept-encoding"));
 }
 
 /// RFC 9110 13.1.2, by weak comparison.

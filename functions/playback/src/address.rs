@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use toktik_catalog::text::Visibility;
 use toktik_catalog::videos::Video;
 use toktik_media::playlist::Links;
-use toktik_objects::{Answer, Signer};
+use toktik_objects::{Answer, Hold, Signer};
 use toktik_runtime::http::{Problem, StoreAddress};
 
 use crate::Desk;
@@ -14,6 +15,8 @@ use crate::Desk;
 pub(crate) struct Addresses<'a> {
     desk: &'a Desk,
     signer: Signer,
+    /// One moment for all of them, so that they are of the same hour.
+    now: DateTime<Utc>,
     cdn: Option<&'a str>,
     private: bool,
 }
@@ -24,6 +27,7 @@ impl Desk {
         Addresses {
             desk: self,
             signer: self.context.objects.signer(store.0.as_deref()),
+            now: self.context.clock.now(),
             cdn: self.settings.cdn_url.as_deref().filter(|_| public),
             private: video.visibility == Visibility::Private,
         }
@@ -31,18 +35,23 @@ impl Desk {
 }
 
 impl Addresses<'_> {
+    /// For how long what was just made of these addresses may be shown again.
+    pub(crate) fn holds(&self) -> Option<Hold> {
+        self.signer.holds(self.now, self.desk.settings.playback_url_ttl)
+    }
+
     pub(crate) async fn of(&self, key: &str, disposition: Option<&str>) -> Result<String, Problem> {
         if let (Some(cdn), None) = (self.cdn, disposition) {
             return Ok(format!("{}/{key}", cdn.trim_end_matches('/')));
         }
-        let (now, ttl) = (self.desk.context.clock.now(), self.desk.settings.playback_url_ttl);
         // Objects say that they never change; a clip that is private must not stay in a cache for that.
         let cache_control = self.private.then_some("private, no-store");
         let answer = Answer {
             disposition,
             cache_control,
         };
-        let signed = self.signer.get(key, answer, now, ttl).await;
+        let ttl = self.desk.settings.playback_url_ttl;
+        let signed = self.signer.get(key, answer, self.now, ttl).await;
         Ok(signed.map_err(anyhow::Error::from)?)
     }
 

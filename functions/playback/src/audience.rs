@@ -14,7 +14,7 @@ use crate::Desk;
 
 /// A clip that the caller may watch, by what they are or by a link they were given.
 pub(crate) struct Audience {
-    pub(crate) video: Video,
+    pub(crate) video: Arc<Video>,
     pub(crate) viewer: Viewer,
     /// The link's token; what is rendered for its bearer passes it on.
     pub(crate) token: Option<String>,
@@ -32,7 +32,7 @@ impl FromRequestParts<Arc<Desk>> for Audience {
         let PathId(id) = PathId::<VideoId>::from_request_parts(parts, desk).await?;
         let viewer = Viewer::from_request_parts(parts, desk).await?;
         let Parameters(query) = Parameters::<Query>::from_request_parts(parts, desk).await?;
-        let video = desk.context.catalog.video(id).await.map_err(anyhow::Error::from)?;
+        let video = desk.videos.ask(id, || desk.video(id)).await?;
         let video = video.ok_or_else(Problem::not_found)?;
         let now = desk.context.clock.now();
         let linked = query

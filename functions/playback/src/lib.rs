@@ -12,21 +12,23 @@ mod links;
 mod media;
 mod playlists;
 mod settings;
+mod shelf;
 mod views;
 
 use std::sync::Arc;
 
 use toktik_catalog::videos::Video;
-use toktik_events::Function;
+use toktik_events::{Function, VideoId};
 use toktik_media::manifest::Manifest;
 use toktik_runtime::http::Problem;
-use toktik_runtime::{Context, Serverless, Service};
+use toktik_runtime::{Context, Crowd, Serverless, Service};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use settings::Settings;
 
 use link::LinkKey;
+use shelf::{Shelf, Work};
 
 pub struct Playback;
 
@@ -40,6 +42,8 @@ impl Serverless for Playback {
             context: context.clone(),
             settings,
             link_key,
+            videos: Crowd::default(),
+            shelf: Shelf::default(),
         });
         let router = OpenApiRouter::new()
             .routes(routes!(playlists::multivariant))
@@ -62,18 +66,29 @@ struct Desk {
     context: Context,
     settings: Settings,
     link_key: LinkKey,
+    videos: Crowd<VideoId, Result<Option<Arc<Video>>, Problem>>,
+    shelf: Shelf,
 }
 
 impl Desk {
+    /// The clip as it is at this moment: whether it may be watched is asked anew each time.
+    async fn video(&self, id: VideoId) -> Result<Option<Arc<Video>>, Problem> {
+        let video = self.context.catalog.video(id).await.map_err(anyhow::Error::from)?;
+        Ok(video.map(Arc::new))
+    }
+
     /// What has been made of the clip; 404 `not_ready` before anything is.
-    async fn manifest(&self, video: &Video) -> Result<Manifest, Problem> {
-        let item = self
-            .context
-            .catalog
-            .manifest(video.id, video.generation)
-            .await
-            .map_err(anyhow::Error::from)?;
-        item.map(|item| item.manifest).ok_or_else(not_ready)
+    async fn manifest(&self, video: &Video) -> Result<Arc<Manifest>, Problem> {
+        let work = Work::of(video);
+        if let Some(manifest) = self.shelf.manifests.get(&work) {
+            return Ok(manifest);
+        }
+        let item = self.context.catalog.manifest(video.id, video.generation).await;
+        let item = item.map_err(anyhow::Error::from)?.ok_or_else(not_ready)?;
+        let manifest = Arc::new(item.manifest);
+        // It may be a later one than the clip said a moment ago.
+        self.shelf.keep_manifest(work.at(item.revision), &manifest);
+        Ok(manifest)
     }
 }
 

@@ -7,9 +7,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use toktik_media::manifest::{Manifest, Object};
 use toktik_media::playlist;
-use toktik_runtime::http::{Problem, StoreAddress};
+use toktik_runtime::http::{Entity, Problem, StoreAddress};
 
 use crate::audience::Audience;
+use crate::shelf::{Address, Place};
 use crate::{Desk, missing};
 
 /// Poster as JPEG
@@ -25,10 +26,8 @@ pub(crate) async fn poster_jpeg(
     audience: Audience,
     store: StoreAddress,
 ) -> Result<Response, Problem> {
-    desk.send(&audience, &store, |manifest| {
-        Some(manifest.poster.as_ref()?.jpeg.clone())
-    })
-    .await
+    let jpeg = |manifest: &Manifest| Some(manifest.poster.as_ref()?.jpeg.clone());
+    desk.send(&audience, &store, "poster.jpg", jpeg).await
 }
 
 /// Poster as WebP
@@ -44,10 +43,8 @@ pub(crate) async fn poster_webp(
     audience: Audience,
     store: StoreAddress,
 ) -> Result<Response, Problem> {
-    desk.send(&audience, &store, |manifest| {
-        Some(manifest.poster.as_ref()?.webp.clone())
-    })
-    .await
+    let webp = |manifest: &Manifest| Some(manifest.poster.as_ref()?.webp.clone());
+    desk.send(&audience, &store, "poster.webp", webp).await
 }
 
 /// Animated preview
@@ -63,7 +60,8 @@ pub(crate) async fn preview(
     audience: Audience,
     store: StoreAddress,
 ) -> Result<Response, Problem> {
-    desk.send(&audience, &store, |manifest| manifest.preview.clone()).await
+    let preview = |manifest: &Manifest| manifest.preview.clone();
+    desk.send(&audience, &store, "preview.webp", preview).await
 }
 
 /// The sound as MP3
@@ -81,7 +79,8 @@ pub(crate) async fn audio(
     audience: Audience,
     store: StoreAddress,
 ) -> Result<Response, Problem> {
-    desk.send(&audience, &store, |manifest| manifest.mp3.clone()).await
+    let mp3 = |manifest: &Manifest| manifest.mp3.clone();
+    desk.send(&audience, &store, "audio.mp3", mp3).await
 }
 
 /// The clip as one MP4
@@ -105,7 +104,8 @@ pub(crate) async fn download(
         .addresses(&audience.video, &store)
         .of(&object.key, Some(&name))
         .await?;
-    redirect(&audience, &manifest, &address)
+    let address = Address::new(&address, &manifest)?;
+    Ok(redirect(&audience, address))
 }
 
 /// Storyboard cues
@@ -115,6 +115,7 @@ pub(crate) async fn download(
     params(("id" = String, Path, description = "The clip"), ("token" = Option<String>, Query, description = "Of a playback link")),
     responses(
         (status = 200, content_type = "text/vtt", body = String, description = "Cues with `#xywh=`"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     ))]
@@ -133,11 +134,8 @@ pub(crate) async fn storyboard(
     let duration = audience.video.duration.unwrap_or_default();
     let text = playlist::storyboard_vtt(storyboard, duration, &sprite);
     let cache = audience.cache_control(manifest.complete);
-    let headers = [
-        (header::CONTENT_TYPE, "text/vtt; charset=utf-8"),
-        (header::CACHE_CONTROL, cache),
-    ];
-    Ok((headers, text).into_response())
+    let body = Entity::new("text/vtt; charset=utf-8", text);
+    Ok(([(header::CACHE_CONTROL, cache)], body).into_response())
 }
 
 impl Desk {
@@ -145,21 +143,36 @@ impl Desk {
         &self,
         audience: &Audience,
         store: &StoreAddress,
+        name: &str,
         choose: impl FnOnce(&Manifest) -> Option<Object>,
     ) -> Result<Response, Problem> {
         audience.require_watchable()?;
+        let place = Place::new(&audience.video, name, store);
+        if let Some(address) = self.shelf.address(&place, self.context.clock.now()) {
+            return Ok(redirect(audience, address));
+        }
         let manifest = self.manifest(&audience.video).await?;
         let object = choose(&manifest).ok_or_else(|| missing(&manifest))?;
-        let address = self.addresses(&audience.video, store).of(&object.key, None).await?;
-        redirect(audience, &manifest, &address)
+        let addresses = self.addresses(&audience.video, store);
+        let address = Address::new(&addresses.of(&object.key, None).await?, &manifest)?;
+        self.shelf.keep_address(place, addresses.holds(), &address);
+        Ok(redirect(audience, address))
     }
 }
 
-fn redirect(audience: &Audience, manifest: &Manifest, address: &str) -> Result<Response, Problem> {
-    let location = HeaderValue::from_str(address).map_err(anyhow::Error::from)?;
-    let cache = HeaderValue::from_static(audience.cache_control(manifest.complete));
-    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, cache)];
-    Ok((StatusCode::FOUND, headers).into_response())
+impl Address {
+    fn new(url: &str, manifest: &Manifest) -> Result<Self, Problem> {
+        Ok(Self {
+            url: HeaderValue::from_str(url).map_err(anyhow::Error::from)?,
+            complete: manifest.complete,
+        })
+    }
+}
+
+fn redirect(audience: &Audience, address: Address) -> Response {
+    let cache = HeaderValue::from_static(audience.cache_control(address.complete));
+    let headers = [(header::LOCATION, address.url), (header::CACHE_CONTROL, cache)];
+    (StatusCode::FOUND, headers).into_response()
 }
 
 /// RFC 6266, with the title in ASCII for those who do not know `filename*`.

@@ -7,10 +7,11 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use toktik_media::manifest::{Manifest, Rendition};
 use toktik_media::playlist;
-use toktik_runtime::http::{PathName, Problem, StoreAddress};
+use toktik_runtime::http::{Entity, PathName, Problem, StoreAddress};
 
-use crate::address::Rendered;
+use crate::address::{Addresses, Rendered};
 use crate::audience::Audience;
+use crate::shelf::{Page, Place};
 use crate::{Desk, missing};
 
 /// Watch a clip
@@ -26,15 +27,22 @@ use crate::{Desk, missing};
     ),
     responses(
         (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS multivariant playlist"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     )
 )]
-pub(crate) async fn multivariant(State(desk): State<Arc<Desk>>, audience: Audience) -> Result<Response, Problem> {
+pub(crate) async fn multivariant(
+    State(desk): State<Arc<Desk>>,
+    audience: Audience,
+    store: StoreAddress,
+) -> Result<Response, Problem> {
     audience.require_watchable()?;
-    let manifest = desk.manifest(&audience.video).await?;
-    let text = playlist::multivariant(&manifest, &Rendered::playlists_only(audience.token.as_deref()));
-    Ok(respond(&audience, &manifest, text))
+    let render = async |manifest: &Manifest, _: &Addresses<'_>| {
+        let links = Rendered::playlists_only(audience.token.as_deref());
+        Ok(playlist::multivariant(manifest, &links))
+    };
+    desk.playlist(&audience, &store, "playlist.m3u8", render).await
 }
 
 /// Watch one rendition
@@ -53,6 +61,7 @@ pub(crate) async fn multivariant(State(desk): State<Arc<Desk>>, audience: Audien
     ),
     responses(
         (status = 200, content_type = "application/vnd.apple.mpegurl", body = String, description = "HLS media playlist"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`, or `not_ready` with Retry-After"),
     )
@@ -64,20 +73,47 @@ pub(crate) async fn media(
     PathName(name): PathName,
 ) -> Result<Response, Problem> {
     audience.require_watchable()?;
-    let manifest = desk.manifest(&audience.video).await?;
-    let name = name.strip_suffix(".m3u8");
-    let asked = name
-        .and_then(|name| Asked::find(&manifest, name))
-        .ok_or_else(|| missing(&manifest))?;
-    let addresses = desk.addresses(&audience.video, &store);
-    let links = addresses
-        .of_all(keys(asked.rendition()), audience.token.as_deref())
-        .await?;
-    let text = match asked {
-        Asked::Segments(rendition) => playlist::media(rendition, (&manifest).into(), &links),
-        Asked::Iframes(rendition) => playlist::iframes(rendition, (&manifest).into(), &links),
+    let render = async |manifest: &Manifest, addresses: &Addresses<'_>| {
+        let rendition = name.strip_suffix(".m3u8").and_then(|name| Asked::find(manifest, name));
+        let asked = rendition.ok_or_else(|| missing(manifest))?;
+        let links = addresses
+            .of_all(keys(asked.rendition()), audience.token.as_deref())
+            .await?;
+        Ok(match asked {
+            Asked::Segments(rendition) => playlist::media(rendition, manifest.into(), &links),
+            Asked::Iframes(rendition) => playlist::iframes(rendition, manifest.into(), &links),
+        })
     };
-    Ok(respond(&audience, &manifest, text))
+    desk.playlist(&audience, &store, &format!("playlists/{name}"), render)
+        .await
+}
+
+impl Desk {
+    /// The playlist of this name, rendered or as it was a moment ago. What a link's bearer is shown carries their token,
+    /// and is made for them.
+    async fn playlist(
+        &self,
+        audience: &Audience,
+        store: &StoreAddress,
+        name: &str,
+        render: impl AsyncFnOnce(&Manifest, &Addresses<'_>) -> Result<String, Problem>,
+    ) -> Result<Response, Problem> {
+        let place = Place::new(&audience.video, name, store);
+        let everybodys = audience.token.is_none();
+        if let Some(page) = self.shelf.page(&place, self.context.clock.now()).filter(|_| everybodys) {
+            return Ok(respond(audience, page));
+        }
+        let manifest = self.manifest(&audience.video).await?;
+        let addresses = self.addresses(&audience.video, store);
+        let page = Page {
+            body: Entity::new(playlist::CONTENT_TYPE, render(&manifest, &addresses).await?),
+            complete: manifest.complete,
+        };
+        if everybodys {
+            self.shelf.keep_page(place, addresses.holds(), &page);
+        }
+        Ok(respond(audience, page))
+    }
 }
 
 enum Asked<'a> {
@@ -111,11 +147,7 @@ fn keys(rendition: &Rendition) -> Vec<String> {
     rendition.parts.iter().flat_map(of_part).collect()
 }
 
-fn respond(audience: &Audience, manifest: &Manifest, text: String) -> Response {
-    let cache = audience.cache_control(manifest.complete);
-    let headers = [
-        (header::CONTENT_TYPE, playlist::CONTENT_TYPE),
-        (header::CACHE_CONTROL, cache),
-    ];
-    (headers, text).into_response()
+fn respond(audience: &Audience, page: Page) -> Response {
+    let cache = audience.cache_control(page.complete);
+    ([(header::CACHE_CONTROL, cache)], page.body).into_response()
 }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use toktik_catalog::text::{Description, Tags, Title, Visibility};
-use toktik_catalog::videos::{Multipart, Remembered, Status, Upload, Video};
+use toktik_catalog::videos::{Made, Multipart, Remembered, Status, Upload, Video};
 use toktik_events::VideoId;
 use toktik_identity::Identity;
 use toktik_objects::keys;
@@ -329,6 +329,7 @@ impl Desk {
             height: None,
             warnings: Vec::new(),
             error: None,
+            made: Made::default(),
             trace: trace::current(),
             deleted_at: None,
         }

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use toktik_catalog::text::{Visibility, parse_tag};
-use toktik_catalog::videos::Video;
+use toktik_catalog::videos::{Counted, Video};
 use toktik_events::VideoId;
 use toktik_identity::{Login, UserId};
-use toktik_runtime::http::{Page, PageQuery, Parameters, Problem, ServiceAddress, Viewer};
+use toktik_runtime::http::{Entity, Page, PageQuery, Parameters, Problem, ServiceAddress, Viewer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::view::Clip;
 use crate::{Desk, cursor};
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Clone, Deserialize, PartialEq, Eq, Hash, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FeedQuery {
     #[serde(default)]
@@ -32,7 +31,7 @@ pub(crate) struct FeedQuery {
     cursor: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq, ToSchema)]
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq, Hash, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sort {
     #[default]
@@ -53,6 +52,7 @@ const RANKED_AT_ONCE: usize = 100;
     params(FeedQuery),
     responses(
         (status = 200, body = Page<Clip>, description = "A page of clips"),
+        (status = 304, description = "It is what `If-None-Match` names"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "`unauthorized`"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "`invalid`"),
     )
@@ -62,25 +62,9 @@ pub(crate) async fn feed(
     _: Viewer,
     Parameters(query): Parameters<FeedQuery>,
     service: ServiceAddress,
-) -> Result<Json<Page<Clip>>, Problem> {
-    let limit = PageQuery {
-        limit: query.limit,
-        cursor: None,
-    }
-    .limit()?;
-    let tag = tag(query.tag.as_deref())?;
-    let wanted = Wanted {
-        tag,
-        cursor: query.cursor,
-        limit,
-    };
-    let (videos, next_cursor) = match (query.channel, query.sort) {
-        (Some(channel), Sort::Latest) => desk.of_channel(&channel, &wanted).await?,
-        (None, Sort::Latest) => desk.latest(&wanted).await?,
-        (channel, Sort::Popular) => desk.popular(channel.as_deref(), &wanted).await?,
-    };
-    let items = desk.show_all(&videos, &service).await?;
-    Ok(Json(Page { items, next_cursor }))
+) -> Result<Entity, Problem> {
+    let key = (query.clone(), service.clone());
+    desk.feeds.ask(key, || desk.page(query, &service)).await
 }
 
 struct Wanted {
@@ -89,7 +73,7 @@ struct Wanted {
     limit: usize,
 }
 
-type Found = (Vec<Video>, Option<String>);
+type Found = (Vec<Counted>, Option<String>);
 
 impl Wanted {
     fn shows(&self, video: &Video) -> bool {
@@ -99,6 +83,28 @@ impl Wanted {
 }
 
 impl Desk {
+    /// A page of the feed, which is the same for everybody.
+    async fn page(&self, query: FeedQuery, service: &ServiceAddress) -> Result<Entity, Problem> {
+        let limit = PageQuery {
+            limit: query.limit,
+            cursor: None,
+        }
+        .limit()?;
+        let tag = tag(query.tag.as_deref())?;
+        let wanted = Wanted {
+            tag,
+            cursor: query.cursor,
+            limit,
+        };
+        let (clips, next_cursor) = match (query.channel, query.sort) {
+            (Some(channel), Sort::Latest) => self.of_channel(&channel, &wanted).await?,
+            (None, Sort::Latest) => self.latest(&wanted).await?,
+            (channel, Sort::Popular) => self.popular(channel.as_deref(), &wanted).await?,
+        };
+        let items = self.show_all(&clips, service).await?;
+        Entity::json(&Page { items, next_cursor })
+    }
+
     async fn latest(&self, wanted: &Wanted) -> Result<Found, Problem> {
         let after = wanted.cursor.as_deref().map(position).transpose()?;
         // One more tells whether there is a next page.
@@ -110,8 +116,13 @@ impl Desk {
         let last = entries.last().filter(|_| more);
         let next = last.map(|entry| entry.position.clone());
         let ids: Vec<VideoId> = entries.iter().map(|entry| entry.video_id).collect();
-        let videos = self.context.catalog.videos(&ids).await.map_err(anyhow::Error::from)?;
-        let shown = videos.into_iter().filter(|video| wanted.shows(video)).collect();
+        let clips = self
+            .context
+            .catalog
+            .counted_many(&ids)
+            .await
+            .map_err(anyhow::Error::from)?;
+        let shown = clips.into_iter().filter(|clip| wanted.shows(&clip.video)).collect();
         Ok((shown, next))
     }
 
@@ -119,8 +130,9 @@ impl Desk {
         let after = wanted.cursor.as_deref().map(position).transpose()?;
         match self.channel(channel).await? {
             Some(owner) => {
-                self.of_owner(owner, after, wanted.limit, |video| wanted.shows(video))
-                    .await
+                let shows = |video: &Video| wanted.shows(video);
+                let (videos, next) = self.of_owner(owner, after, wanted.limit, shows).await?;
+                self.counted(videos, next).await
             }
             None => Ok((Vec::new(), None)),
         }
@@ -133,7 +145,7 @@ impl Desk {
         mut after: Option<String>,
         limit: usize,
         shows: impl Fn(&Video) -> bool,
-    ) -> Result<Found, Problem> {
+    ) -> Result<(Vec<Video>, Option<String>), Problem> {
         let mut shown: Vec<Video> = Vec::new();
         loop {
             let page = self.context.catalog.videos_of(owner, after.as_deref(), limit + 1).await;
@@ -162,7 +174,7 @@ impl Desk {
             None => None,
         };
         let shows = |video: &Video| wanted.shows(video) && owner.is_none_or(|owner| video.owner == owner);
-        let mut shown = Vec::new();
+        let mut shown: Vec<Video> = Vec::new();
         loop {
             let ranked = self.context.catalog.popular(from, RANKED_AT_ONCE).await;
             let ids: Vec<VideoId> = ranked
@@ -174,15 +186,20 @@ impl Desk {
             for video in videos.into_iter().filter(shows) {
                 if shown.len() == wanted.limit {
                     let index = ids.iter().position(|id| *id == video.id).unwrap_or_default();
-                    return Ok((shown, Some((from + index).to_string())));
+                    return self.counted(shown, Some((from + index).to_string())).await;
                 }
                 shown.push(video);
             }
             if ids.len() < RANKED_AT_ONCE {
-                return Ok((shown, None));
+                return self.counted(shown, None).await;
             }
             from += ids.len();
         }
+    }
+
+    async fn counted(&self, videos: Vec<Video>, next: Option<String>) -> Result<Found, Problem> {
+        let clips = self.context.catalog.with_counts(videos).await;
+        Ok((clips.map_err(anyhow::Error::from)?, next))
     }
 
     /// The user whom this names, by id or by name.

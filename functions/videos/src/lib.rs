@@ -11,6 +11,7 @@ mod cursor;
 mod feed;
 mod likes;
 mod manage;
+mod names;
 mod read;
 mod view;
 
@@ -19,10 +20,14 @@ use std::sync::Arc;
 use toktik_catalog::videos::Video;
 use toktik_events::{Function, VideoId};
 use toktik_identity::Identity;
-use toktik_runtime::http::Problem;
-use toktik_runtime::{Context, Serverless, Service, access};
+use toktik_runtime::http::{Entity, Problem, ServiceAddress};
+use toktik_runtime::{Context, Crowd, Serverless, Service, access};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+use feed::FeedQuery;
+use names::Names;
+use read::Shown;
 
 pub struct Videos;
 
@@ -38,6 +43,9 @@ impl Serverless for Videos {
     fn start(_: Settings, context: &Context) -> anyhow::Result<Service> {
         let desk = Arc::new(Desk {
             context: context.clone(),
+            names: Names::default(),
+            clips: Crowd::default(),
+            feeds: Crowd::default(),
         });
         let router = OpenApiRouter::new()
             .routes(routes!(feed::feed))
@@ -53,6 +61,9 @@ impl Serverless for Videos {
 /// What every endpoint works with.
 struct Desk {
     context: Context,
+    names: Names,
+    clips: Crowd<(VideoId, ServiceAddress), Result<Option<Arc<Shown>>, Problem>>,
+    feeds: Crowd<(FeedQuery, ServiceAddress), Result<Entity, Problem>>,
 }
 
 impl Desk {

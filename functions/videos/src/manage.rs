@@ -74,7 +74,7 @@ pub(crate) async fn edit(
         match desk.context.catalog.edit(&video, &edit, &message).await {
             Ok(after) => {
                 desk.context.publish_owed(&message).await;
-                return desk.show(&after, &service).await.map(Json);
+                return desk.show(after, &service).await.map(Json);
             }
             Err(error) if error.is_condition() => {}
             Err(error) => return Err(anyhow::Error::from(error).into()),
@@ -178,7 +178,7 @@ pub(crate) async fn retry(
         Err(error) => return Err(anyhow::Error::from(error).into()),
     }
     let video = desk.commanded(id, &caller).await?;
-    Ok((StatusCode::ACCEPTED, Json(desk.show(&video, &service).await?)))
+    Ok((StatusCode::ACCEPTED, Json(desk.show(video, &service).await?)))
 }
 
 impl Desk {

@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use serde::Serialize;
-use toktik_catalog::counters;
 use toktik_catalog::ledger::StepItem;
 use toktik_catalog::text::Visibility;
-use toktik_catalog::videos::{Status, Video};
+use toktik_catalog::videos::{self, Counted, Made, Status, Video};
 use toktik_events::Function;
 use toktik_identity::UserId;
-use toktik_media::manifest::Manifest;
 use toktik_runtime::http::{Problem, ServiceAddress};
 use utoipa::ToSchema;
 
@@ -91,70 +89,55 @@ struct Trouble {
     message: String,
 }
 
-/// What a clip's view is made of, beside the clip itself.
-struct Material {
-    manifest: Manifest,
-    steps: Vec<StepItem>,
-    counts: counters::Counts,
-}
-
 impl Desk {
-    pub(crate) async fn show(&self, video: &Video, service: &ServiceAddress) -> Result<Clip, Problem> {
-        let mut shown = self.show_all(std::slice::from_ref(video), service).await?;
+    /// One clip in the state in which somebody else left it.
+    pub(crate) async fn show(&self, video: Video, service: &ServiceAddress) -> Result<Clip, Problem> {
+        let counts = self
+            .context
+            .catalog
+            .counts(video.id)
+            .await
+            .map_err(anyhow::Error::from)?;
+        let mut shown = self.show_all(&[Counted { video, counts }], service).await?;
         shown.pop().ok_or_else(Problem::not_found)
     }
 
-    pub(crate) async fn show_all(&self, videos: &[Video], service: &ServiceAddress) -> Result<Vec<Clip>, Problem> {
-        let owners: Vec<UserId> = videos.iter().map(|video| video.owner).collect();
+    /// What is ready takes no further reads, as long as its owner's name is remembered.
+    pub(crate) async fn show_all(&self, clips: &[Counted], service: &ServiceAddress) -> Result<Vec<Clip>, Problem> {
+        let (catalog, now) = (&self.context.catalog, self.context.clock.now());
+        let owners: Vec<UserId> = clips.iter().map(|clip| clip.video.owner).collect();
         let names = self
-            .context
-            .catalog
-            .usernames(&owners)
+            .names
+            .of(&owners, catalog, now)
             .await
             .map_err(anyhow::Error::from)?;
-        let materials = try_join_all(videos.iter().map(|video| self.material(video))).await?;
-        let pairs = videos.iter().zip(materials);
-        Ok(pairs
-            .map(|(video, material)| clip(video, material, &names, service))
-            .collect())
+        let steps = clips.iter().map(|clip| self.steps(&clip.video));
+        let steps = try_join_all(steps).await.map_err(anyhow::Error::from)?;
+        let pairs = clips.iter().zip(steps);
+        Ok(pairs.map(|(clip, steps)| show(clip, &steps, &names, service)).collect())
     }
 
-    async fn material(&self, video: &Video) -> Result<Material, Problem> {
-        let catalog = &self.context.catalog;
-        let found = async {
-            let item = catalog.manifest(video.id, video.generation).await?.unwrap_or_default();
-            let under_way = matches!(video.status, Status::Processing | Status::Playable);
-            let steps = if under_way {
-                catalog.steps(video.id, video.generation).await?
-            } else {
-                Vec::new()
-            };
-            let counts = catalog.counts(video.id).await?;
-            Ok::<_, toktik_catalog::Error>(Material {
-                manifest: item.manifest,
-                steps,
-                counts,
-            })
-        };
-        Ok(found.await.map_err(anyhow::Error::from)?)
+    /// What is being done for it; nothing that anybody could see any more once its fate is decided.
+    async fn steps(&self, video: &Video) -> Result<Vec<StepItem>, toktik_catalog::Error> {
+        if !matches!(video.status, Status::Processing | Status::Playable) {
+            return Ok(Vec::new());
+        }
+        self.context.catalog.steps(video.id, video.generation).await
     }
 }
 
-fn clip(video: &Video, material: Material, names: &HashMap<UserId, String>, service: &ServiceAddress) -> Clip {
-    let Material {
-        manifest,
-        steps,
-        counts,
-    } = material;
-    let manifest = if video.status.is_watchable() {
-        manifest
+fn show(clip: &Counted, steps: &[StepItem], names: &HashMap<UserId, String>, service: &ServiceAddress) -> Clip {
+    let Counted { video, counts } = clip;
+    let nothing = Made::default();
+    let made = if video.status.is_watchable() {
+        &video.made
     } else {
-        Manifest::default()
+        &nothing
     };
     Clip {
         id: video.id.to_string(),
         status: video.status.as_str().to_owned(),
-        progress: progress(video.status, &steps),
+        progress: progress(video.status, steps),
         title: video.title.to_string(),
         description: video.description.to_string(),
         tags: video.tags.as_slice().to_vec(),
@@ -167,13 +150,13 @@ fn clip(video: &Video, material: Material, names: &HashMap<UserId, String>, serv
         duration: video.duration,
         width: video.width,
         height: video.height,
-        renditions: renditions(&manifest),
+        renditions: made.renditions.iter().map(Rendition::from).collect(),
         counts: Counts {
             views: counts.views,
             likes: counts.likes,
             comments: counts.comments,
         },
-        urls: urls(video, &manifest, service),
+        urls: urls(video, made, service),
         warnings: video.warnings.clone(),
         error: video.error.as_ref().map(|error| Trouble {
             code: error.code.clone(),
@@ -182,29 +165,25 @@ fn clip(video: &Video, material: Material, names: &HashMap<UserId, String>, serv
     }
 }
 
-fn renditions(manifest: &Manifest) -> Vec<Rendition> {
-    let rendition = |variant: &toktik_media::manifest::Variant| {
-        let sound = manifest.sound_of(variant).map(|sound| sound.rendition.codecs.as_str());
-        let picture = variant.rendition.codecs.as_str();
-        let codecs: Vec<&str> = std::iter::once(picture).chain(sound).collect();
-        Rendition {
-            height: variant.height,
-            width: variant.width,
-            bandwidth: manifest.bandwidth(variant),
-            codecs: codecs.join(","),
+impl From<&videos::Rendition> for Rendition {
+    fn from(made: &videos::Rendition) -> Self {
+        Self {
+            height: made.height,
+            width: made.width,
+            bandwidth: made.bandwidth,
+            codecs: made.codecs.clone(),
         }
-    };
-    manifest.variants.iter().map(rendition).collect()
+    }
 }
 
-fn urls(video: &Video, manifest: &Manifest, service: &ServiceAddress) -> Urls {
+fn urls(video: &Video, made: &Made, service: &ServiceAddress) -> Urls {
     let url = |name: &str| format!("{}/api/v1/videos/{}/{name}", service.0, video.id);
     Urls {
         playlist: url("playlist.m3u8"),
         poster: url("poster.jpg"),
         storyboard: url("storyboard.vtt"),
         preview: url("preview.webp"),
-        audio: manifest.mp3.as_ref().map(|_| url("audio.mp3")),
+        audio: made.mp3.then(|| url("audio.mp3")),
         download: url("download.mp4"),
     }
 }

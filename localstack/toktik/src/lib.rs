@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod backup;
+pub mod bare;
 pub mod check;
 pub mod cloud;
 pub mod control;

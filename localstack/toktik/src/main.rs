@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{backup, check, cloud, control, doctor, keys, memory, provision, restore, run, up};
+use toktik::{backup, bare, check, cloud, control, doctor, keys, memory, provision, restore, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -47,6 +47,9 @@ enum Command {
     Backup(backup::Settings),
     /// Make a data directory of a backup
     Restore(restore::Settings),
+    /// Say what ffmpeg alone would be told to make a clip's renditions: for `cargo xtask bench`
+    #[command(hide = true)]
+    Bare(bare::Settings),
     /// Sweep now: in the running `toktik up`, or where the environment says
     Janitor(control::Settings),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Check(settings) => check::main(&settings),
         Command::Backup(settings) => report(backup::main(&settings)),
         Command::Restore(settings) => report(restore::main(&settings)),
+        Command::Bare(settings) => report(bare::main(&settings)),
         Command::Janitor(settings) => report(control::main(&settings)),
     }
 }

@@ -19,7 +19,9 @@ use toktik_media::sandbox;
 use toktik_media::settings::{Settings as Media, Units};
 use toktik_runtime::settings::Common;
 use toktik_runtime::worker::Worker;
-use toktik_runtime::{Clock, Context, Serverless, Service, concurrency, server, stop_signal, telemetry};
+use toktik_runtime::{
+    Clock, Context, Serverless, Service, allow_connections, concurrency, server, stop_signal, telemetry,
+};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::cloud::clients;
@@ -78,6 +80,7 @@ pub struct Assembly {
 
 pub fn main(settings: Settings) -> anyhow::Result<()> {
     telemetry::log(&settings.common.log)?;
+    allow_connections();
     sandbox::harden_parent().context("keeping other processes out of this one")?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {

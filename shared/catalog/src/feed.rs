@@ -1,4 +1,7 @@
-//! The lists of public clips: latest, by day and shard, and popular, as the janitor last ranked it.
+//! The lists of public clips: latest, and popular, as the janitor last ranked it.
+//!
+//! The latest are one partition, so that a page is one query whatever day it is from. That bounds how many clips a second
+//! can be published (a partition takes some hundreds of writes), not how many there are or how many read.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,8 +12,7 @@ use crate::table::{Error, Key, Query, Write};
 use crate::text::Visibility;
 use crate::videos::{Video, moment};
 
-/// Writes of one day are spread over so many partitions.
-const SHARDS: u128 = 4;
+const LATEST: &str = "FEED";
 /// Entries read at once when only those with a tag are wanted, which may be rare.
 const SEARCHED_AT_ONCE: usize = 100;
 
@@ -24,23 +26,13 @@ pub struct Entry {
     pub tags: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Day {
-    day: String,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ranked {
     pub video_id: VideoId,
 }
 
-fn day_of(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d").to_string()
-}
-
 fn entry_key(id: VideoId, at: DateTime<Utc>) -> Key {
-    let shard = id.as_u128() % SHARDS;
-    Key::new(format!("FEED#{}#{shard}", day_of(at)), moment(at, id))
+    Key::new(LATEST, moment(at, id))
 }
 
 /// Lists the clip or takes it off the list, as its status and visibility now are.
@@ -65,73 +57,25 @@ pub(crate) fn withdraw(video: &Video) -> Vec<Write> {
 }
 
 impl Catalog {
-    /// Has the feed look into this clip's day. Goes before the transaction that lists the clip and is no part of it: all
-    /// clips of a day would wait for one another there.
-    pub(crate) async fn open_day(&self, video: &Video) -> Result<(), Error> {
-        let Some(at) = video.published_at else {
-            return Ok(());
-        };
-        let day = Day { day: day_of(at) };
-        self.table
-            .write(vec![Write::put(Key::new("FEED", &day.day), &day)?])
-            .await
-    }
-
     /// Public clips, latest first, behind `after`; fewer than `limit` only at the end of the list.
     pub async fn latest(&self, after: Option<&str>, tag: Option<&str>, limit: usize) -> Result<Vec<Entry>, Error> {
-        let mut days = Query::partition("FEED").backward();
-        if let Some(after) = after {
-            days = days.up_to(after.get(..10).unwrap_or(after));
-        }
-        let days: Vec<Day> = self.table.query_all(days).await?;
-        let mut entries = Vec::new();
-        for day in days {
-            entries.extend(self.latest_of_day(&day.day, after, tag, limit - entries.len()).await?);
-            if entries.len() >= limit {
-                break;
-            }
-        }
-        Ok(entries)
-    }
-
-    async fn latest_of_day(
-        &self,
-        day: &str,
-        after: Option<&str>,
-        tag: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
-        let shards = (0..SHARDS).map(|shard| self.latest_of_shard(day, shard, after, tag, limit));
-        let mut entries = futures::future::try_join_all(shards).await?.concat();
-        entries.sort_by(|a, b| b.position.cmp(&a.position));
-        entries.truncate(limit);
-        Ok(entries)
-    }
-
-    async fn latest_of_shard(
-        &self,
-        day: &str,
-        shard: u128,
-        after: Option<&str>,
-        tag: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
-        let mut query = Query::partition(format!("FEED#{day}#{shard}"))
-            .backward()
-            .limit(if tag.is_some() { SEARCHED_AT_ONCE } else { limit.max(1) });
+        let at_once = if tag.is_some() { SEARCHED_AT_ONCE } else { limit.max(1) };
+        let mut query = Query::partition(LATEST).backward().limit(at_once);
         if let Some(after) = after {
             query = query.after(after);
         }
-        let mut kept = Vec::new();
+        let mut kept: Vec<Entry> = Vec::new();
         loop {
             let (entries, last): (Vec<Entry>, _) = self.table.query(query.clone()).await?;
             let wanted = |entry: &Entry| tag.is_none_or(|tag| entry.tags.iter().any(|t| t == tag));
             kept.extend(entries.into_iter().filter(wanted));
             match last {
                 Some(last) if kept.len() < limit => query = query.after(&last),
-                _ => return Ok(kept),
+                _ => break,
             }
         }
+        kept.truncate(limit);
+        Ok(kept)
     }
 
     /// The ranking as of the janitor's last round, from this rank on.

@@ -12,7 +12,7 @@ use toktik_media::plan::Plan;
 use crate::Catalog;
 use crate::feed;
 use crate::table::{Error, Key, Query, Write};
-use crate::videos::{Status, Trouble, Video, done_unless_condition, meta, open_work, partition};
+use crate::videos::{Made, Status, Trouble, Video, done_unless_condition, meta, open_work, partition};
 
 /// How long a run may be silent before somebody else takes over, unless [`Catalog::leasing_for`] says otherwise.
 pub const LEASE: Duration = Duration::seconds(30);
@@ -310,6 +310,7 @@ impl Catalog {
         let mut update = Write::update(meta(video.id))
             .set("status", &progress.status)?
             .set("warnings", &progress.warnings)?
+            .set("made", &Made::of(&item))?
             .if_equal("generation", &video.generation)?
             .if_equal("status", &video.status)?
             .if_equal("revision", &video.revision)?;
@@ -319,9 +320,6 @@ impl Catalog {
         }
         let mut writes = vec![update, put];
         writes.extend(feed::relist(&after)?);
-        if video.published_at.is_none() {
-            self.open_day(&after).await?;
-        }
         if let Some(lease) = done {
             writes.push(finished(lease, &serde_json::Value::Null)?);
         }

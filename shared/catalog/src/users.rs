@@ -299,12 +299,9 @@ impl Catalog {
         // A batch read with the same key twice is refused.
         ids.dedup();
         let keys: Vec<Key> = ids.iter().map(|id| profile(*id)).collect();
-        let mut names = HashMap::with_capacity(ids.len());
-        for keys in keys.chunks(100) {
-            let found: Vec<Profile> = self.table.get_many(keys).await?;
-            names.extend(found.into_iter().map(|profile| (profile.id, profile.username)));
-        }
-        Ok(names)
+        let found: Vec<Profile> = self.table.get_many(&keys).await?;
+        let names = found.into_iter().map(|profile| (profile.id, profile.username));
+        Ok(names.collect())
     }
 
     /// Changes an account; a name or address given up is free at once.

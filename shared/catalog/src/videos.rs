@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use toktik_events::payload::Clip;
 use toktik_events::{Message, Rejection, TraceParent, VideoId};
 use toktik_identity::UserId;
+use toktik_media::manifest::Variant;
 
 use crate::Catalog;
+use crate::counters::{self, Counts};
 use crate::feed;
-use crate::ledger::{self, StepItem};
+use crate::ledger::{self, ManifestItem, StepItem};
 use crate::outbox;
-use crate::table::{Error, Key, Query, Write};
+use crate::table::{Error, Key, Query, Write, decode, text};
 use crate::text::{Description, Tags, Title, Visibility};
 
 /// How far a clip has come.
@@ -78,10 +80,62 @@ pub struct Video {
     #[serde(default)]
     pub warnings: Vec<String>,
     pub error: Option<Trouble>,
+    #[serde(default)]
+    pub made: Made,
     /// The trace of the request that created it, for steps that the store starts.
     pub trace: Option<TraceParent>,
     #[serde(default)]
     pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// What has been made of a clip, in short: as much as lists show, and which manifest has the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The manifest's.
+    pub revision: u64,
+    /// Highest first.
+    pub renditions: Vec<Rendition>,
+    pub mp3: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rendition {
+    pub width: u32,
+    pub height: u32,
+    /// Bit/s, with sound.
+    pub bandwidth: u64,
+    /// RFC 6381, with sound.
+    pub codecs: String,
+}
+
+impl Made {
+    pub fn of(item: &ManifestItem) -> Self {
+        let manifest = &item.manifest;
+        let rendition = |variant: &Variant| {
+            let sound = manifest.sound_of(variant).map(|sound| sound.rendition.codecs.as_str());
+            let codecs: Vec<&str> = std::iter::once(variant.rendition.codecs.as_str())
+                .chain(sound)
+                .collect();
+            Rendition {
+                width: variant.width,
+                height: variant.height,
+                bandwidth: manifest.bandwidth(variant),
+                codecs: codecs.join(","),
+            }
+        };
+        Self {
+            revision: item.revision,
+            renditions: manifest.variants.iter().map(rendition).collect(),
+            mp3: manifest.mp3.is_some(),
+        }
+    }
+}
+
+/// A clip with how often it was watched and liked.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    pub video: Video,
+    pub counts: Counts,
 }
 
 /// Where and how the bytes come in.
@@ -186,6 +240,7 @@ impl Remembered {
 }
 
 const REMEMBERED_FOR: Duration = Duration::hours(24);
+const META: &str = "META";
 const WORK_SHARDS: u128 = 8;
 
 pub(crate) fn partition(id: VideoId) -> String {
@@ -193,7 +248,7 @@ pub(crate) fn partition(id: VideoId) -> String {
 }
 
 pub(crate) fn meta(id: VideoId) -> Key {
-    Key::new(partition(id), "META")
+    Key::new(partition(id), META)
 }
 
 fn owner_partition(owner: UserId) -> String {
@@ -250,11 +305,48 @@ impl Catalog {
 
     pub async fn videos(&self, ids: &[VideoId]) -> Result<Vec<Video>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| meta(*id)).collect();
-        let mut videos = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(100) {
-            videos.extend(self.table.get_many(keys).await?);
+        self.table.get_many(&keys).await
+    }
+
+    /// The clip and its counts, in one read.
+    pub async fn counted(&self, id: VideoId) -> Result<Option<Counted>, Error> {
+        let query = Query::partition(partition(id)).span(META, counters::PREFIX);
+        let (items, _) = self.table.page(query).await?;
+        let mut items = items.into_iter();
+        // A shard that came late may outlive the clip.
+        let video = items.next().filter(|item| text(item, "sk") == META);
+        let Some(video) = video else { return Ok(None) };
+        let (video, counts) = (decode(video)?, counters::sum(items)?);
+        Ok(Some(Counted { video, counts }))
+    }
+
+    /// The same of several clips, without those that do not exist. Twenty are one read.
+    pub async fn counted_many(&self, ids: &[VideoId]) -> Result<Vec<Counted>, Error> {
+        let keys: Vec<Key> = ids
+            .iter()
+            .flat_map(|id| std::iter::once(meta(*id)).chain(counters::shards(*id)))
+            .collect();
+        let mut items = self.table.items(&keys).await?.into_iter();
+        let mut found = Vec::with_capacity(ids.len());
+        while let Some(video) = items.next() {
+            let counts = counters::sum(items.by_ref().take(counters::SHARDS).flatten())?;
+            if let Some(video) = video {
+                let video = decode(video)?;
+                found.push(Counted { video, counts });
+            }
         }
-        Ok(videos)
+        Ok(found)
+    }
+
+    /// These clips with their counts.
+    pub async fn with_counts(&self, videos: Vec<Video>) -> Result<Vec<Counted>, Error> {
+        let keys: Vec<Key> = videos.iter().flat_map(|video| counters::shards(video.id)).collect();
+        let mut items = self.table.items(&keys).await?.into_iter();
+        let counted = |video| {
+            let counts = counters::sum(items.by_ref().take(counters::SHARDS).flatten())?;
+            Ok(Counted { video, counts })
+        };
+        videos.into_iter().map(counted).collect()
     }
 
     /// A user's clips, latest first, with the place to go on from.
@@ -371,9 +463,6 @@ impl Catalog {
             .if_equal("status", &video.status)?;
         let mut writes = vec![update, outbox::remember(message)?];
         writes.extend(feed::relist(&after)?);
-        if after.visibility != video.visibility {
-            self.open_day(&after).await?;
-        }
         self.table.write(writes).await?;
         Ok(after)
     }
@@ -398,7 +487,7 @@ impl Catalog {
             sk: String,
         }
         let items: Vec<Sk> = self.table.query_all(Query::partition(partition(video.id))).await?;
-        for item in items.iter().filter(|item| item.sk != "META") {
+        for item in items.iter().filter(|item| item.sk != META) {
             self.table.delete(&Key::new(partition(video.id), &item.sk)).await?;
         }
         let tombstone = Write::update(meta(video.id))

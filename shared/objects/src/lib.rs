@@ -11,5 +11,5 @@ mod store;
 
 pub use credentials::{CredentialsEnd, Watched};
 pub use multipart::{OpenUpload, Part};
-pub use sign::{Answer, SignedRequest, Signer};
+pub use sign::{Answer, Hold, SignedRequest, Signer};
 pub use store::{Error, Head, Objects};

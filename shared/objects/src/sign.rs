@@ -3,13 +3,15 @@
 //! An upload's URL binds the exact length and type and an empty place. A playback URL is signed as of the full hour,
 //! so that caches and browsers see one URL an hour.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::credentials::CredentialsEnd;
 use crate::store::{Error, Objects, failed};
@@ -41,9 +43,29 @@ pub struct Signer {
     credentials_end: CredentialsEnd,
 }
 
+/// Signers by the address they sign for: a client of the SDK takes longer to make than a URL to sign.
+pub(crate) type Signers = Arc<Mutex<HashMap<Option<String>, Signer>>>;
+
+/// Addresses are what clients call us by, and anybody may make some up.
+const MOST_SIGNERS: usize = 64;
+
 impl Objects {
     /// Signs for this address, or for the one we use ourselves.
     pub fn signer(&self, endpoint: Option<&str>) -> Signer {
+        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoint = endpoint.map(str::to_owned);
+        if let Some(signer) = signers.get(&endpoint) {
+            return signer.clone();
+        }
+        if signers.len() >= MOST_SIGNERS {
+            signers.clear();
+        }
+        let signer = self.new_signer(endpoint.as_deref());
+        signers.insert(endpoint, signer.clone());
+        signer
+    }
+
+    fn new_signer(&self, endpoint: Option<&str>) -> Signer {
         let mut config = self
             .client
             .config()
@@ -122,6 +144,18 @@ impl Signer {
         }
     }
 
+    /// For how long what was just signed as of `now` would be signed the same again; none if that may be over any moment.
+    pub fn holds(&self, now: DateTime<Utc>, ttl: Duration) -> Option<Hold> {
+        let start = rounded(now, ttl);
+        let until = start + step(ttl);
+        let end = self
+            .credentials_end
+            .get()
+            .map(|end| DateTime::<Utc>::from(end) - LAST_MINUTES);
+        let until = end.map_or(until, |end| until.min(end));
+        (now < until).then_some(Hold { start, until })
+    }
+
     async fn sign_get(
         &self,
         key: &str,
@@ -138,11 +172,31 @@ impl Signer {
     }
 }
 
+/// A time during which URLs that are signed for playback stay the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    start: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+impl Hold {
+    pub fn contains(&self, now: DateTime<Utc>) -> bool {
+        self.start <= now && now < self.until
+    }
+}
+
+/// Before the credentials end, others may sign already, whose URLs last longer.
+const LAST_MINUTES: TimeDelta = TimeDelta::minutes(15);
+
 /// Down to the hour, or to half the time that the URL is good: a URL is never handed out that has run out.
 fn rounded(now: DateTime<Utc>, ttl: Duration) -> DateTime<Utc> {
-    let half = i64::try_from(ttl.as_secs() / 2).unwrap_or(ROUND);
-    let step = half.clamp(1, ROUND);
+    let step = step(ttl).num_seconds();
     DateTime::from_timestamp(now.timestamp() - now.timestamp().rem_euclid(step), 0).unwrap_or(now)
+}
+
+fn step(ttl: Duration) -> TimeDelta {
+    let half = i64::try_from(ttl.as_secs() / 2).unwrap_or(ROUND);
+    TimeDelta::seconds(half.clamp(1, ROUND))
 }
 
 fn length(size: u64) -> Result<i64, Error> {

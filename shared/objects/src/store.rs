@@ -10,6 +10,7 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use tokio::io::AsyncWriteExt;
 
 use crate::credentials::CredentialsEnd;
+use crate::sign::Signers;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,6 +27,7 @@ pub struct Objects {
     pub(crate) client: Client,
     pub(crate) bucket: String,
     pub(crate) credentials_end: CredentialsEnd,
+    pub(crate) signers: Signers,
 }
 
 /// What the store says of an object without sending it.
@@ -44,6 +46,7 @@ impl Objects {
             client,
             bucket: bucket.into(),
             credentials_end,
+            signers: Signers::default(),
         }
     }
 

@@ -6,8 +6,10 @@
 //! same parts. The handler cannot tell which.
 
 pub mod access;
+mod cache;
 pub mod clock;
 pub mod context;
+mod crowd;
 pub mod dead_letter;
 mod delivery;
 pub mod function;
@@ -25,8 +27,10 @@ pub mod trace;
 pub mod worker;
 pub mod workshop;
 
+pub use cache::Cache;
 pub use clock::Clock;
 pub use context::Context;
+pub use crowd::Crowd;
 pub use function::{Failure, Handler, Serverless, Service};
-pub use program::{concurrency, main, run_function, stop_signal};
+pub use program::{allow_connections, concurrency, main, run_function, stop_signal};
 pub use publish::Publisher;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,7 @@ pub fn run_function<F: Serverless>(name: &str, arguments: impl Iterator<Item = O
 
 fn serve<F: Serverless>(cli: Cli<F::Settings>) -> anyhow::Result<()> {
     telemetry::log(&cli.common.log)?;
+    allow_connections();
     sandbox::harden_parent().context("keeping other processes out of this one")?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
@@ -81,6 +83,21 @@ fn serve<F: Serverless>(cli: Cli<F::Settings>) -> anyhow::Result<()> {
             _ => listen(F::NAME, service, context, &cli.common, stop).await,
         }
     })
+}
+
+/// As many descriptors as the system lets a process ask for: what it starts with is often 1024, fewer than connections
+/// that one server may well have. ffmpeg gets its own limit.
+pub fn allow_connections() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, all)
+    {
+        tracing::warn!(%error, "the limit of open connections stays as it is");
+    }
 }
 
 /// Only functions that answer requests need keys.

@@ -97,6 +97,7 @@ pub fn docs() -> Router {
 
 /// Serves until told to stop, then lets what is under way end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    tokio::spawn(stop.clone().run_until_cancelled_owned(telemetry::keep_up()));
     let stopped = stop.clone();
     let app = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move { stopped.cancelled().await });

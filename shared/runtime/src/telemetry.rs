@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -16,6 +17,8 @@ use crate::settings::{Log, LogFormat};
 const SECONDS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 ];
+
+const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -58,6 +61,15 @@ pub fn metrics() -> String {
     let handle = recorder();
     handle.run_upkeep();
     handle.render()
+}
+
+/// Adds up what was measured. Until then every single request is remembered, whether or not anybody asks for metrics.
+pub async fn keep_up() {
+    let mut interval = tokio::time::interval(UPKEEP);
+    loop {
+        interval.tick().await;
+        recorder().run_upkeep();
+    }
 }
 
 /// Begins to measure.

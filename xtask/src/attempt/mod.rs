@@ -4,11 +4,11 @@
 //! stdout is the playlist's URL and nothing else, so that `ffplay "$(cargo xtask try clip.mp4)"` works; everything that a
 //! person reads goes to stderr.
 
-mod api;
-mod clip;
+pub(crate) mod api;
+pub(crate) mod clip;
 mod problem;
 mod progress;
-mod upload;
+pub(crate) mod upload;
 mod watch;
 
 use std::io::Write;

@@ -4,38 +4,26 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
-use crate::dist;
-use crate::install::{self, Need};
-use crate::workspace::{self, pause, say};
+use super::programs::Programs;
+use super::report::Figure;
+use crate::workspace::{pause, say};
 
+const SECTION: &str = "cold start";
 /// What a function may take longer than the least server of the same stack.
-const MORE: Duration = Duration::from_millis(15);
-const MEMORY: u64 = 25_000_000;
-const HELLO: &str = "toktik-hello";
+const MORE_MS: f64 = 15.0;
+const MEMORY_MB: f64 = 25.0;
+pub(super) const HELLO: &str = "toktik-hello";
+/// How often each is started: starts are quick, and differ.
+const ROUNDS: u32 = 21;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A look costs a connection that is refused; closer ones would take the time from who is starting.
 const LOOK: Duration = Duration::from_micros(200);
-
-/// Cold start and idle memory of each function, beside the least server of the same stack
-///
-/// Builds what `cargo xtask dist` ships, starts each program anew in turns, and prints medians. Exit status 1 when a
-/// function takes 15 ms more than the least server, or holds 25 MB when idle.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// How often each is started
-    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Write the figures to this file too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
 
 /// One start.
 struct Start {
@@ -43,66 +31,19 @@ struct Start {
     resident: u64,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
-struct Figure {
-    program: String,
-    /// Median, milliseconds.
-    first_answer_ms: f64,
-    /// More than the least server takes, milliseconds.
-    more_ms: f64,
-    /// Median, bytes.
-    resident_bytes: u64,
-}
-
-pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let root = workspace::root()?;
-    install::ensure(&[Need::Ffmpeg])?;
-    let programs = dist::built_for_here(&root, &[HELLO])?;
+pub(super) fn measure(programs: &Programs) -> Result<Vec<Figure>> {
     let mut starts: BTreeMap<String, Vec<Start>> = BTreeMap::new();
+    say("starting each function");
     // The first round only brings the programs into memory. In turns, so that a noisy minute is everybody's.
-    for round in 0..=args.rounds {
-        for (name, path) in &programs {
+    for round in 0..=ROUNDS {
+        for (name, path) in programs.functions() {
             let start = start(name, path).with_context(|| format!("starting {name}"))?;
             if round > 0 {
                 starts.entry(name.clone()).or_default().push(start);
             }
         }
     }
-    let figures = figures(starts)?;
-    if let Some(file) = &args.json {
-        fs::write(file, serde_json::to_string_pretty(&figures)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    println!(
-        "{:<22} {:>13} {:>8} {:>12}",
-        "program", "first answer", "more", "resident"
-    );
-    for figure in &figures {
-        println!("{}", line(figure));
-    }
-    let late: Vec<&str> = figures
-        .iter()
-        .filter(|figure| !keeps_the_bars(figure))
-        .map(|figure| figure.program.as_str())
-        .collect();
-    if late.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    say(&format!("too slow or too large: {}", late.join(", ")));
-    Ok(ExitCode::FAILURE)
-}
-
-fn line(figure: &Figure) -> String {
-    let megabytes = figure.resident_bytes / 100_000;
-    let resident = format!("{}.{} MB", megabytes / 10, megabytes % 10);
-    format!(
-        "{:<22} {:>10.1} ms {:>+5.1} ms {:>12}",
-        figure.program, figure.first_answer_ms, figure.more_ms, resident
-    )
-}
-
-fn keeps_the_bars(figure: &Figure) -> bool {
-    figure.more_ms <= milliseconds(MORE) && figure.resident_bytes < MEMORY
+    figures(starts)
 }
 
 fn figures(starts: BTreeMap<String, Vec<Start>>) -> Result<Vec<Figure>> {
@@ -115,16 +56,21 @@ fn figures(starts: BTreeMap<String, Vec<Start>>) -> Result<Vec<Figure>> {
     };
     let hello = starts.get(HELLO).and_then(|starts| median(starts));
     let (least, _) = hello.context("the least server was not measured")?;
-    let figure = |(program, starts): (String, Vec<Start>)| {
-        let (answered, resident_bytes) = median(&starts)?;
-        Some(Figure {
-            program,
-            first_answer_ms: milliseconds(answered),
-            more_ms: milliseconds(answered) - milliseconds(least),
-            resident_bytes,
-        })
-    };
-    Ok(starts.into_iter().filter_map(figure).collect())
+    let mut figures = Vec::new();
+    for (program, starts) in &starts {
+        let (answered, resident) = median(starts).context("a function was not started")?;
+        let figure = |name: &str, value: f64, unit: &str| Figure::new(SECTION, program, name, value, unit);
+        let more = milliseconds(answered) - milliseconds(least);
+        figures.push(figure("first answer", milliseconds(answered), "ms"));
+        figures.push(figure("more than the least server", more, "ms").at_most(MORE_MS));
+        figures.push(figure("resident", megabytes(resident), "MB").at_most(MEMORY_MB));
+    }
+    Ok(figures)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "memory of a program")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -226,12 +172,13 @@ mod tests {
             ("toktik-slow".to_owned(), starts(&[21, 20, 19], 26)),
         ]);
         let figures = figures(measured).unwrap();
-        let auth = &figures[0];
-        assert!((auth.more_ms - 16.0).abs() < 1e-9 && !keeps_the_bars(auth), "{auth:?}");
-        let slow = figures.iter().find(|figure| figure.program == "toktik-slow").unwrap();
-        assert!((slow.more_ms - 15.0).abs() < 1e-9 && !keeps_the_bars(slow), "{slow:?}");
-        assert!(keeps_the_bars(
-            figures.iter().find(|figure| figure.program == HELLO).unwrap()
-        ));
+        let of = |program: &str, name: &str| {
+            let mut of_it = figures.iter().filter(|figure| figure.subject == program);
+            of_it.find(|figure| figure.name == name).unwrap().value
+        };
+        assert!((of("toktik-auth", "more than the least server") - 16.0).abs() < 1e-9);
+        assert!((of("toktik-slow", "more than the least server") - 15.0).abs() < 1e-9);
+        assert!((of("toktik-slow", "resident") - 26.0).abs() < 1e-9);
+        assert!(of(HELLO, "more than the least server").abs() < 1e-9);
     }
 }

@@ -74,12 +74,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The programs of functions as they are shipped, with these packages' beside them, by name.
-pub(crate) fn built_for_here(root: &Path, beside: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
-    let mut packages = programs::names(root)?;
-    packages.retain(|name| name != "toktik");
-    packages.extend(beside.iter().map(|name| (*name).to_owned()));
-    programs::compile(root, &programs::host(root)?, &packages)
+/// These packages' programs as they are shipped, by name.
+pub(crate) fn built_for_here(root: &Path, packages: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+    programs::compile(root, &programs::host(root)?, packages)
+}
+
+/// The packages of functions.
+pub(crate) fn functions(root: &Path) -> Result<Vec<String>> {
+    let mut names = programs::names(root)?;
+    names.retain(|name| name != "toktik");
+    Ok(names)
 }
 
 /// Lambda has its own front door, and no use for the program that holds everything.

@@ -183,7 +183,7 @@ impl Scene {
             "{left:?}"
         );
         assert!(!left[0].contains("gsi1pk"), "{left:?}");
-        for kind in ["WORK#", "OUTBOX#", "POPULAR", "LIKE#", "VIEW#", "COUNT#"] {
+        for kind in ["WORK#", "OUTBOX#", "POPULAR", "LIKE#", "VIEW#", "META#COUNT#"] {
             assert!(!stored.contains(&format!("S(\"{kind}")), "{kind}: {stored}");
         }
         assert_eq!(house.objects().await, [""; 0]);

@@ -28,6 +28,7 @@ mod multipart;
 mod pipeline;
 mod playback;
 mod processes;
+mod reads;
 mod recovery;
 mod refusals;
 mod running;

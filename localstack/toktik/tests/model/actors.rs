@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::text::Visibility;
-use toktik_catalog::videos::{Status, Upload, Video};
+use toktik_catalog::videos::{Made, Status, Upload, Video};
 use toktik_dead_letter::DeadLetter;
 use toktik_events::payload::{Change, Clip};
 use toktik_events::{Function, Message, Payload, Rejection, RejectionCode, TraceParent, VideoId};
@@ -270,6 +270,7 @@ async fn uploads(context: &Context) -> anyhow::Result<()> {
         height: None,
         warnings: Vec::new(),
         error: None,
+        made: Made::default(),
         trace: Some(trace),
         deleted_at: None,
     };

@@ -69,7 +69,7 @@ impl Facts {
         Self {
             status: serde_json::from_value(meta["status"].clone()).ok(),
             generation,
-            listed: about_it("FEED#"),
+            listed: about_it("FEED"),
             ranked: store.partition("POPULAR").next().is_some(),
             looked_after: about_it("WORK#"),
             is_planned: store.item(&clip, &format!("PLAN#{generation:06}")).is_some(),

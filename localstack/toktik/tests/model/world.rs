@@ -322,7 +322,6 @@ impl World {
             Ask::Table(operation, input) if operation == "GetItem" => {
                 input.contains("\"PLAN#") && state.is_planned(self)
             }
-            Ask::Table(operation, input) => operation == "PutItem" && input.contains("\"FEED\""),
             Ask::List(prefix) => prefix.starts_with("uploads/"),
             Ask::Remove(keys) => keys.iter().all(|key| key.starts_with("uploads/")),
             _ => false,

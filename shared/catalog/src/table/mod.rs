@@ -18,6 +18,8 @@ use write::{Kind, non_empty};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
+/// Keys that one batch read takes.
+const BATCH: usize = 100;
 /// How often a transaction that met another one is tried again before the caller hears of it.
 const CONFLICT_ATTEMPTS: u32 = 12;
 
@@ -83,8 +85,19 @@ impl Table {
         output.item.map(decode).transpose()
     }
 
-    /// In the order of the keys given, without those that do not exist. At most 100 keys.
+    /// In the order of the keys given, without those that do not exist.
     pub(crate) async fn get_many<T: DeserializeOwned>(&self, keys: &[Key]) -> Result<Vec<T>, Error> {
+        let items = self.items(keys).await?;
+        items.into_iter().flatten().map(decode).collect()
+    }
+
+    /// The item of each key, where there is one.
+    pub(crate) async fn items(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Error> {
+        let batches = keys.chunks(BATCH).map(|keys| self.batch(keys));
+        Ok(futures::future::try_join_all(batches).await?.concat())
+    }
+
+    async fn batch(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Error> {
         let mut found: HashMap<(String, String), Item> = HashMap::new();
         let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
         for attempt in 0.. {
@@ -117,14 +130,19 @@ impl Table {
             let rest = output.unprocessed_keys.unwrap_or_default().remove(&self.name);
             wanted = rest.map(|rest| rest.keys).unwrap_or_default();
         }
-        let in_order = keys
-            .iter()
-            .filter_map(|key| found.remove(&(key.pk.clone(), key.sk.clone())));
-        in_order.map(decode).collect()
+        let in_order = keys.iter().map(|key| found.remove(&(key.pk.clone(), key.sk.clone())));
+        Ok(in_order.collect())
     }
 
     /// One page of a partition, with the sort key of its last item if there may be more.
     pub(crate) async fn query<T: DeserializeOwned>(&self, query: Query) -> Result<(Vec<T>, Option<String>), Error> {
+        let (items, last) = self.page(query).await?;
+        let decoded: Result<Vec<T>, Error> = items.into_iter().map(decode).collect();
+        Ok((decoded?, last))
+    }
+
+    /// The same, as items of whatever kinds.
+    pub(crate) async fn page(&self, query: Query) -> Result<(Vec<Item>, Option<String>), Error> {
         let (pk, sk) = if query.by_owner {
             ("gsi1pk", "gsi1sk")
         } else {
@@ -152,8 +170,7 @@ impl Table {
         let more = output.last_evaluated_key.is_some();
         let items = output.items.unwrap_or_default();
         let last = items.last().filter(|_| more).map(|item| text(item, sk));
-        let decoded: Result<Vec<T>, Error> = items.into_iter().map(decode).collect();
-        Ok((decoded?, last))
+        Ok((items, last))
     }
 
     /// All items of a range, however many pages they fill.
@@ -306,13 +323,13 @@ fn backoff(attempt: u32) -> Duration {
     Duration::from_millis(random % ceiling)
 }
 
-fn text(item: &Item, name: &str) -> String {
+pub(crate) fn text(item: &Item, name: &str) -> String {
     item.get(name)
         .and_then(|value| value.as_s().ok())
         .cloned()
         .unwrap_or_default()
 }
 
-fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
+pub(crate) fn decode<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     Ok(serde_dynamo::from_item(item)?)
 }

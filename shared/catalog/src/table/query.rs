@@ -34,6 +34,13 @@ impl Query {
         self
     }
 
+    /// From this sort key to the last one that begins with `prefix`.
+    pub(crate) fn span(mut self, from: &str, prefix: &str) -> Self {
+        from.clone_into(&mut self.low);
+        self.high = format!("{prefix}{HIGHEST}");
+        self
+    }
+
     /// Latest first.
     pub(crate) fn backward(mut self) -> Self {
         self.backward = true;

@@ -21,6 +21,7 @@ pub struct AddressBook {
 pub struct StoreAddress(pub Option<String>);
 
 /// Where this client reaches the service: scheme and authority, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceAddress(pub String);
 
 /// The client's own address: the connection's, or what a trusted proxy says of it.

@@ -13,6 +13,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 use tracing::Instrument;
 
+use crate::http::entity::Wishes;
 use crate::http::{AddressBook, Gate, Problem, forwarded};
 use crate::settings::Trust;
 use crate::trace;
@@ -56,12 +57,14 @@ fn cross_origin() -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::RANGE,
+            header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("traceparent"),
         ])
         .expose_headers([
             header::RETRY_AFTER,
             header::LOCATION,
+            header::ETAG,
             HeaderName::from_static("traceparent"),
         ])
         .max_age(PREFLIGHT_AGE)
@@ -79,7 +82,7 @@ pub async fn method_not_allowed() -> Problem {
     )
 }
 
-/// Gives the request its place in a trace, and measures it.
+/// Gives the request its place in a trace, measures it, and answers in the form that is wished for.
 pub async fn observe(request: Request, next: Next) -> Response {
     let trace = trace_of(&request);
     let method = request.method().clone();
@@ -89,8 +92,10 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let personal = [header::AUTHORIZATION, header::COOKIE]
         .iter()
         .any(|name| request.headers().contains_key(name));
+    let wishes = Wishes::of(&method, request.headers());
     let started = Instant::now();
-    let mut response = trace::scope(trace, next.run(request)).instrument(span.clone()).await;
+    let response = trace::scope(trace, next.run(request)).instrument(span.clone()).await;
+    let mut response = wishes.grant(response);
     let (status, elapsed) = (response.status(), started.elapsed());
     let labels = [
         ("method", known(&method).to_owned()),

@@ -2,6 +2,7 @@
 
 mod address;
 mod caller;
+mod entity;
 mod field;
 mod forwarded;
 mod idempotency;
@@ -12,6 +13,7 @@ mod problem;
 
 pub use address::{AddressBook, ClientAddress, ServiceAddress, StoreAddress};
 pub use caller::{ACCESS_COOKIE, Caller, Gate, Viewer, cookie, require_same_origin};
+pub use entity::Entity;
 pub use field::Field;
 pub use forwarded::Forwarded;
 pub use idempotency::{fingerprint, idempotency_key};

@@ -33,6 +33,9 @@ enum Command {
     /// Serve the embedded cloud alone: S3, SQS and DynamoDB on one port, signatures checked
     Cloud(cloud::Settings),
     /// Make bucket, queues and table where the environment says; may be repeated
+    ///
+    /// Says of each whether it was made, or is as it should be. Exits with 2, and changes nothing, if something is there that
+    /// somebody made otherwise: says what is there, what is wanted, and how to mend it.
     Provision(provision::Settings),
     /// Make the secrets of a new installation, for a host that keeps them itself
     Secrets(keys::Settings),
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
         Command::Up(settings) => report(up::main(*settings)),
         Command::Run { function, arguments } => run::main(&function, arguments),
         Command::Cloud(settings) => report(cloud::main(settings)),
-        Command::Provision(settings) => report(provision::main(&settings)),
+        Command::Provision(settings) => provision::main(&settings),
         Command::Secrets(settings) => report(keys::main(&settings)),
         Command::Doctor(settings) => doctor::main(&settings),
         Command::Check(settings) => check::main(&settings),

@@ -207,10 +207,11 @@ async fn beside_a_broker_only_the_queue_of_uploads_is_made() {
     let clients = clients(&cloud.base);
     let wiring = Wiring {
         broker: true,
-        notify: None,
+        ..Wiring::default()
     };
     for _ in 0..2 {
-        wired(&clients, &stores(), &wiring).await.unwrap();
+        let report = wired(&clients, &stores(), &wiring).await.unwrap();
+        report.settled().unwrap();
     }
     let queues = clients.sqs.list_queues().send().await.unwrap();
     let [queue] = queues.queue_urls() else {

@@ -23,6 +23,7 @@ mod conditions;
 mod customer;
 #[path = "../hosts/names.rs"]
 mod names;
+mod notifications;
 mod pipeline;
 mod provisioning;
 mod quirks;
@@ -35,6 +36,7 @@ mod running;
 mod sdk;
 mod site;
 mod snapshot;
+mod strangers;
 mod sweep;
 mod uploads;
 mod wrong;

@@ -74,7 +74,16 @@ async fn the_stores_word_alone_starts_processing() {
         let created = site.announce(&token, bytes.len()).await;
         send(signed(&created["upload"], bytes)).await.expect(StatusCode::OK);
         // Nobody calls `complete`.
-        site.front.until_ready(created["video"]["id"].as_str().unwrap()).await;
+        let path = format!("/api/v1/videos/{}", created["video"]["id"].as_str().unwrap());
+        until("the store has told probe", PATIENCE, async || {
+            let video = site
+                .front
+                .call(Method::GET, &path, Some(&token), None)
+                .await
+                .expect(StatusCode::OK);
+            (video["status"] == "ready").then_some(())
+        })
+        .await;
         site.close().await;
     })
     .await;

@@ -3,10 +3,12 @@
 
 use std::path::PathBuf;
 
+use crate::quirks::{Quirk, Target};
+
 pub(crate) struct Record {
     file: Option<PathBuf>,
     /// What the target does otherwise than AWS, and what came of it.
-    remarks: Vec<String>,
+    remarks: Vec<&'static str>,
 }
 
 impl Record {
@@ -20,8 +22,13 @@ impl Record {
         record
     }
 
-    pub(crate) fn remark(&mut self, remark: &str) {
-        self.remarks.push(remark.to_owned());
+    /// Whether the target is known to do this, which the table then says.
+    pub(crate) fn knows(&mut self, target: Target, quirk: Quirk) -> bool {
+        let known = target.has(quirk);
+        if known {
+            self.remarks.push(quirk.remark());
+        }
+        known
     }
 
     pub(crate) fn passed(&self) {
@@ -33,9 +40,7 @@ impl Record {
     }
 
     fn write(&self, verdict: &str) {
-        let lines: Vec<&str> = std::iter::once(verdict)
-            .chain(self.remarks.iter().map(String::as_str))
-            .collect();
+        let lines: Vec<&str> = std::iter::once(verdict).chain(self.remarks.iter().copied()).collect();
         if let Some(file) = &self.file {
             std::fs::write(file, lines.join("\n")).unwrap();
         }

@@ -7,6 +7,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use futures::FutureExt as _;
 use tempfile::TempDir;
 use tokio::process::Command;
+use toktik_catalog::Catalog;
 use toktik_runtime::context::Clients;
 use toktik_runtime::settings::Stores;
 
@@ -77,6 +78,11 @@ impl Account {
             queue_prefix: format!("{}-", self.prefix),
             lease_check: std::time::Duration::from_secs(1),
         }
+    }
+
+    /// As functions on the target have it.
+    pub(crate) fn catalog(&self) -> Catalog {
+        Catalog::new(self.clients.dynamodb.clone(), self.prefix.clone())
     }
 
     /// The program, told of the target as its user would tell it.

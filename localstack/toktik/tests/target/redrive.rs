@@ -1,15 +1,10 @@
 //! What is received in vain too often goes to dead-letter.
 
 use chrono::{TimeDelta, Utc};
-use clap::Parser;
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::sync::Arc;
 use toktik_catalog::ledger::Begin;
 use toktik_events::Function;
-use toktik_identity::Verifier;
-use toktik_runtime::Context;
-use toktik_runtime::settings::Common;
 
 use crate::account::{Account, on_target};
 use crate::clips::tiny_clip;
@@ -21,19 +16,6 @@ const RECEIVES: usize = 20;
 /// Runs without an end that fail a step.
 const RUNS: i64 = 5;
 const UNIT: &str = "video-0";
-
-#[derive(Parser)]
-struct Program {
-    #[command(flatten)]
-    common: Common,
-}
-
-/// The catalog, as a function on the target has it.
-fn context(account: &Account) -> Context {
-    let mut common = Program::try_parse_from(["test"]).unwrap().common;
-    common.stores = account.stores();
-    Context::new(&common, account.clients.clone(), Arc::new(Verifier::closed())).unwrap()
-}
 
 impl Account {
     /// Receives one message, which is there again at once.
@@ -83,7 +65,7 @@ async fn a_step_that_always_dies_fails_its_clip() {
         let token = site.front.token().await;
         let id = site.front.upload(&token, tiny_clip(account.directory.path())).await;
         let path = format!("/api/v1/videos/{id}");
-        let catalog = context(account).catalog;
+        let catalog = account.catalog();
         let video = id.parse().unwrap();
         until("it is planned", PATIENCE, async || {
             catalog.step(video, 1, "transcode", UNIT).await.unwrap()

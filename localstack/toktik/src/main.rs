@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{backup, check, cloud, control, doctor, keys, memory, provision, restore, run, up};
+use toktik::{backup, check, cloud, control, doctor, keys, memory, provision, ready, restore, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -39,6 +39,8 @@ enum Command {
     Provision(provision::Settings),
     /// Make the secrets of a new installation, for a host that keeps them itself
     Secrets(keys::Settings),
+    /// Say whether the function beside this takes requests: what a container's health check asks
+    Ready(ready::Settings),
     /// Say what is missing or wrong on this machine
     Doctor(doctor::Settings),
     /// Say which clauses of the HLS specifications a presentation breaks
@@ -50,7 +52,7 @@ enum Command {
     Backup(backup::Settings),
     /// Make a data directory of a backup
     Restore(restore::Settings),
-    /// Sweep now: in the running `toktik up`, or where the environment says
+    /// Sweep: in the running `toktik up`, or where the environment says
     Janitor(control::Settings),
 }
 
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Cloud(settings) => report(cloud::main(settings)),
         Command::Provision(settings) => provision::main(&settings),
         Command::Secrets(settings) => report(keys::main(&settings)),
+        Command::Ready(settings) => ready::main(&settings),
         Command::Doctor(settings) => doctor::main(&settings),
         Command::Check(settings) => check::main(&settings),
         Command::Backup(settings) => report(backup::main(&settings)),

@@ -1,5 +1,6 @@
 //! An emulator while the suite runs: its processes, their port, their directory.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -45,19 +46,25 @@ impl Emulator {
             directory: directory.to_path_buf(),
         };
         let mut command = Command::new(python);
-        let health = match target {
+        match target {
             Target::Ministack => {
-                command.args(["-m", "ministack"]).env("GATEWAY_PORT", port.to_string());
-                "/_ministack/health"
+                command
+                    .args(["-m", "ministack"])
+                    .env("GATEWAY_PORT", port.to_string())
+                    .env("BIND_HOST", "127.0.0.1");
+                emulator.spawn(target.name(), &mut command)?;
+                emulator.until_it_says("/_ministack/health", "")?;
             }
             _ => {
-                let dynamodb = emulator.dynamodb(root)?;
+                let toktik = built(root)?;
+                let dynamodb = emulator.dynamodb(&toktik)?;
                 localstack(&mut command, root, port, &dynamodb);
-                "/_localstack/health"
+                emulator.hook(&mut command, root, &toktik)?;
+                emulator.spawn(target.name(), &mut command)?;
+                // By then its hook has made bucket, queues and table under their usual names.
+                emulator.until_it_says("/_localstack/init/ready", "SUCCESSFUL")?;
             }
-        };
-        emulator.spawn(target.name(), &mut command)?;
-        emulator.until_it_answers(health)?;
+        }
         say(&format!("{} is at {}", target.name(), emulator.endpoint));
         Ok(emulator)
     }
@@ -103,11 +110,7 @@ impl Emulator {
     }
 
     /// Answers DynamoDB for LocalStack, whose own is a Java archive that only its image has.
-    fn dynamodb(&mut self, root: &Path) -> Result<String> {
-        let mut cargo = workspace::cargo(root);
-        let programs = workspace::built(cargo.args(["build", "--package", "toktik", "--bin", "toktik"]))?;
-        let toktik = programs.into_iter().find(|(name, _)| name == "toktik");
-        let (_, toktik) = toktik.context("cargo built no toktik")?;
+    fn dynamodb(&mut self, toktik: &Path) -> Result<String> {
         let mut command = Command::new(toktik);
         command
             .args(["cloud", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -122,9 +125,27 @@ impl Emulator {
         })
     }
 
-    fn until_it_answers(&mut self, health: &str) -> Result<()> {
-        let url = format!("{}{health}", self.endpoint);
-        self.until("it answers", |_| ureq::get(&url).call().ok().map(|_| ()))
+    /// The hook that compose mounts into LocalStack's container, where LocalStack on a host looks for it.
+    fn hook(&self, command: &mut Command, root: &Path, toktik: &Path) -> Result<()> {
+        let init = self.directory.join("etc/localstack/init");
+        fs::create_dir_all(&init)?;
+        std::os::unix::fs::symlink(root.join("localstack/init/ready.d"), init.join("ready.d"))?;
+        let beside = toktik.parent().context("toktik lies nowhere")?.to_path_buf();
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths(std::iter::once(beside).chain(env::split_paths(&path)))?;
+        command
+            .env("FILESYSTEM_ROOT", &self.directory)
+            .env("PATH", path)
+            .envs(self.environment());
+        Ok(())
+    }
+
+    fn until_it_says(&mut self, path: &str, word: &str) -> Result<()> {
+        let url = format!("{}{path}", self.endpoint);
+        self.until(&format!("{path} says {word}"), |_| {
+            let said = ureq::get(&url).call().ok()?.body_mut().read_to_string().ok()?;
+            said.contains(word).then_some(())
+        })
     }
 
     /// Looks at the process that was started last until there is an answer, or it has ended.
@@ -173,6 +194,13 @@ impl Process {
     }
 }
 
+fn built(root: &Path) -> Result<PathBuf> {
+    let mut cargo = workspace::cargo(root);
+    let programs = workspace::built(cargo.args(["build", "--package", "toktik", "--bin", "toktik"]))?;
+    let toktik = programs.into_iter().find(|(name, _)| name == "toktik");
+    Ok(toktik.context("cargo built no toktik")?.1)
+}
+
 /// As its documentation says for a host without Docker; it asks nobody on the network.
 fn localstack(command: &mut Command, root: &Path, port: u16, dynamodb: &str) {
     command
@@ -186,7 +214,9 @@ fn localstack(command: &mut Command, root: &Path, port: u16, dynamodb: &str) {
         .env("S3_SKIP_SIGNATURE_VALIDATION", "0")
         .env("SKIP_SSL_CERT_DOWNLOAD", "1")
         .env("DISABLE_EVENTS", "1")
-        .env("DNS_ADDRESS", "0");
+        .env("DNS_ADDRESS", "0")
+        // It guesses, and is wrong where tests run in a container: then it would look for its hook, and write, elsewhere.
+        .env("OVERRIDE_IN_DOCKER", "0");
 }
 
 /// It is free now; who is quick could still take it, and then the emulator says so and ends.

@@ -9,6 +9,7 @@ mod dist;
 mod fuzz;
 mod install;
 mod manifests;
+mod targets;
 mod test;
 mod up;
 mod workspace;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::workspace::{self, must};
 
-/// Write what follows from the tables into knative/ and infra/openfaas/
+/// Write what follows from the tables into knative/, infra/openfaas/ and localstack/compose.yaml
 ///
 /// Prints the files that change. `cargo xtask test` fails while one differs from what this would write.
 #[derive(clap::Args)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 
 use crate::install::{self, Need};
+use crate::targets::{self, Session, Target};
 use crate::workspace::{self, must, pause, say, shown};
 
 /// The lines of versions whose configuration files are ours; a later one may read them differently.
@@ -23,10 +24,13 @@ const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Install what is missing and run every check: format, lints, licences, tests
 ///
-/// Installs ffmpeg, Chromium, node, Python, kubectl, cargo-nextest, cargo-deny, schemathesis, cargo-lambda and the browser
-/// harness's packages where they are missing, then runs: format, licences and sources, security advisories (where their database can be reached), lints and all tests. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
+/// Installs ffmpeg, Chromium, node, Python, kubectl, cargo-nextest, cargo-deny, schemathesis, cargo-lambda, LocalStack, MiniStack and the browser
+/// harness's packages where they are missing, then runs: format, licences and sources, security advisories (where their database can be reached), lints, all tests, and those of them that hold on any cloud also against LocalStack and MiniStack. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Run only the suite that holds on any cloud, against this one; may be repeated
+    #[arg(long = "target", value_enum, value_name = "TARGET")]
+    targets: Vec<Target>,
     /// Handed to `cargo nextest run --workspace`, for example a part of a test's name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     rest: Vec<String>,
@@ -48,9 +52,78 @@ enum Verdict {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = workspace::root()?;
+    let targets = places(args);
+    targets::begin(&root, &targets)?;
+    let mut stages = if args.targets.is_empty() {
+        everything(&root, args, &targets)?
+    } else {
+        suite_only(&root, args)?
+    };
+    let elsewhere = targets
+        .iter()
+        .filter(|target| args.targets.contains(target) || **target != Target::Embedded);
+    for target in elsewhere {
+        stages.push(stage(target.name(), || on_target(&root, *target, &args.rest))?);
+    }
+    eprint!("{}", targets::table(&root, &targets)?);
+    eprint!("{}", summary(&stages));
+    let failed = stages.iter().any(|stage| stage.verdict == Verdict::Failed);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Where the suite runs: where it was told to; everywhere; or, with a filter, only where the tests are that it is for.
+fn places(args: &Args) -> Vec<Target> {
+    match (args.targets.is_empty(), args.rest.is_empty()) {
+        (false, _) => args.targets.clone(),
+        (true, true) => Target::LOCAL.to_vec(),
+        (true, false) => vec![Target::Embedded],
+    }
+}
+
+/// The suite against one cloud. An emulator that cannot be had is a failure of this stage and of no other.
+fn on_target(root: &Path, target: Target, rest: &[String]) -> Result<Verdict> {
+    let session = match Session::open(root, target) {
+        Ok(session) => session,
+        Err(error) => {
+            say(&format!("{}: {error:#}", target.name()));
+            return Ok(Verdict::Failed);
+        }
+    };
+    let verdict = check(&mut session.suite(rest));
+    let cleaned = session
+        .cleaner()
+        .map_or(Ok(Verdict::Passed), |mut cleaner| check(&mut cleaner));
+    let went_well = [&verdict, &cleaned]
+        .iter()
+        .all(|result| matches!(result, Ok(Verdict::Passed)));
+    session.close(went_well)?;
+    match verdict? {
+        Verdict::Passed => cleaned,
+        other => Ok(other),
+    }
+}
+
+/// What the suite alone needs.
+fn suite_only(root: &Path, args: &Args) -> Result<Vec<Stage>> {
+    let prepared = stage("prepare", || {
+        install::ensure(&[Need::Ffmpeg])?;
+        if args.targets.iter().any(|target| target.is_installed_here()) {
+            install::ensure(&[Need::Python])?;
+        }
+        install::ensure_cargo_tool(root, "nextest", NEXTEST)?;
+        workspace::settle(root)?;
+        Ok(Verdict::Passed)
+    })?;
+    Ok(vec![prepared])
+}
+
+fn everything(root: &Path, args: &Args, targets: &[Target]) -> Result<Vec<Stage>> {
     let started = Instant::now();
-    prepare(&root)?;
-    workspace::settle(&root)?;
+    prepare(root)?;
+    if let Err(error) = targets::install(root, targets) {
+        say(&format!("{error:#}. The suite will fail there."));
+    }
+    workspace::settle(root)?;
     let mut stages = vec![Stage {
         name: "prepare",
         verdict: Verdict::Passed,
@@ -58,7 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }];
 
     stages.push(stage("format", || {
-        check(workspace::cargo(&root).args(["fmt", "--all", "--check"]))
+        check(workspace::cargo(root).args(["fmt", "--all", "--check"]))
     })?);
     let deny = [
         "deny",
@@ -69,22 +142,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "licenses",
         "sources",
     ];
-    stages.push(stage("licences", || check(workspace::cargo(&root).args(deny)))?);
-    stages.push(stage("advisories", || advisories(&root))?);
+    stages.push(stage("licences", || check(workspace::cargo(root).args(deny)))?);
+    stages.push(stage("advisories", || advisories(root))?);
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    stages.push(stage("lints", || check(workspace::cargo(&root).args(clippy)))?);
-    // Last: its summary is what a reader looks for at the end.
+    stages.push(stage("lints", || check(workspace::cargo(root).args(clippy)))?);
     stages.push(stage("tests", || {
-        check(
-            workspace::cargo(&root)
-                .args(["nextest", "run", "--workspace"])
-                .args(&args.rest),
-        )
+        let mut tests = workspace::cargo(root);
+        targets::record_embedded(root, &mut tests);
+        check(tests.args(["nextest", "run", "--workspace"]).args(&args.rest))
     })?);
-
-    eprint!("{}", summary(&stages));
-    let failed = stages.iter().any(|stage| stage.verdict == Verdict::Failed);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(stages)
 }
 
 fn prepare(root: &Path) -> Result<()> {

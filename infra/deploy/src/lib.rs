@@ -1,10 +1,11 @@
-//! How Toktik is deployed: one table of programs and the two tables of routes, and what follows from them for Knative and
-//! OpenFaaS. `cargo xtask manifests` writes it down; a test fails when what is committed is something else.
+//! How Toktik is deployed: one table of programs and the two tables of routes, and what follows from them for Knative,
+//! OpenFaaS and Docker Compose. `cargo xtask manifests` writes it down; a test fails when what is committed is something else.
 //!
 //! What is generated here is also read again: [`objects`] knows the fields that we allow ourselves, [`rules`] what the
 //! clusters' webhooks refuse although every schema allows it, and what we want of ourselves. The same is asked of what
 //! is written by hand, after `kubectl kustomize` has put it together.
 
+pub mod compose;
 pub mod kn;
 pub mod knative;
 pub mod objects;
@@ -48,6 +49,7 @@ pub fn files(root: &Path) -> anyhow::Result<Vec<File>> {
         knative::triggers(knative::aws_routes()),
     ));
     files.push(file("infra/openfaas/stack.yaml", openfaas::stack()));
+    files.push(file("localstack/compose.yaml", compose::file()));
     let readme = "knative/README.md";
     let text = fs::read_to_string(root.join(readme)).with_context(|| format!("reading {readme}"))?;
     let text = between_marks(&text, "services", &kn::services())?;

@@ -70,8 +70,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let cloud = Cloud::open(options(&settings)?).await?;
     if settings.provision {
         let notify = settings.webhook.as_ref().map(|_| WEBHOOK_ARN.to_owned());
-        let wiring = Wiring { broker: true, notify };
-        provision::wired(&clients(&cloud), &settings.stores, &wiring).await?;
+        let wiring = Wiring {
+            broker: true,
+            notify,
+            ..Wiring::default()
+        };
+        provision::wired(&clients(&cloud), &settings.stores, &wiring)
+            .await?
+            .settled()?;
     }
     let webhook = settings.webhook.map(|url| Webhook {
         url,

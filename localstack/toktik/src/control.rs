@@ -1,7 +1,8 @@
-//! `toktik janitor --once`: a word to the running `toktik up` through a socket in its data directory, which only its
+//! `toktik janitor`: a word to the running `toktik up` through a socket in its data directory, which only its
 //! owner can open.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -11,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use toktik_identity::Verifier;
 use toktik_janitor::Sweeper;
 use toktik_runtime::context::Clients;
-use toktik_runtime::settings::Common;
-use toktik_runtime::{Context, telemetry};
+use toktik_runtime::settings::{Common, seconds};
+use toktik_runtime::{Context, stop_signal, telemetry};
 
 use crate::up;
 
@@ -22,8 +23,11 @@ const SOCKET: &str = "control.sock";
 #[group(skip)]
 pub struct Settings {
     /// One round now
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "every", conflicts_with = "every")]
     pub once: bool,
+    /// A round now, and again after each so many seconds, until told to stop
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub every: Option<Duration>,
     /// Data directory of the `toktik up` that is meant; without one running there, the stores of the environment are swept
     #[arg(long, env = "TOKTIK_DATA_DIR", default_value = "./data", value_name = "DIRECTORY")]
     pub data_dir: PathBuf,
@@ -37,21 +41,38 @@ pub fn main(settings: &Settings) -> anyhow::Result<()> {
     telemetry::log(&settings.common.log)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
-        if let Ok(stream) = UnixStream::connect(settings.data_dir.join(SOCKET)).await {
-            return ask(stream).await;
+        let Some(every) = settings.every else {
+            return round(settings).await;
+        };
+        let stop = stop_signal()?;
+        let mut interval = tokio::time::interval(every.max(Duration::from_secs(1)));
+        while stop.run_until_cancelled(interval.tick()).await.is_some() {
+            if let Some(Err(error)) = stop.run_until_cancelled(round(settings)).await {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "a round of the janitor failed; the next one will come"
+                );
+            }
         }
-        let elsewhere = ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"];
-        let elsewhere = elsewhere.iter().any(|name| std::env::var_os(name).is_some());
-        if !elsewhere {
-            let dir = settings.data_dir.display();
-            bail!("no `toktik up` is running on {dir}, and no AWS_… variable says where else the stores are");
-        }
-        let clients = Clients::from_environment().await;
-        let context = Context::new(&settings.common, clients, Verifier::closed().into())?;
-        Sweeper::new(&context, settings.janitor.originals.keep_source)
-            .round()
-            .await
+        Ok(())
     })
+}
+
+async fn round(settings: &Settings) -> anyhow::Result<()> {
+    if let Ok(stream) = UnixStream::connect(settings.data_dir.join(SOCKET)).await {
+        return ask(stream).await;
+    }
+    let elsewhere = ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"];
+    let elsewhere = elsewhere.iter().any(|name| std::env::var_os(name).is_some());
+    if !elsewhere {
+        let dir = settings.data_dir.display();
+        bail!("no `toktik up` is running on {dir}, and no AWS_… variable says where else the stores are");
+    }
+    let clients = Clients::from_environment().await;
+    let context = Context::new(&settings.common, clients, Verifier::closed().into())?;
+    Sweeper::new(&context, settings.janitor.originals.keep_source)
+        .round()
+        .await
 }
 
 async fn ask(mut stream: UnixStream) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod keys;
 pub mod memory;
 pub mod provision;
+pub mod ready;
 pub mod restore;
 pub mod run;
 pub mod secrets;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{backup, bare, check, cloud, control, doctor, keys, memory, provision, restore, run, up};
+use toktik::{backup, bare, check, cloud, control, doctor, keys, memory, provision, ready, restore, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -33,9 +33,14 @@ enum Command {
     /// Serve the embedded cloud alone: S3, SQS and DynamoDB on one port, signatures checked
     Cloud(cloud::Settings),
     /// Make bucket, queues and table where the environment says; may be repeated
+    ///
+    /// Says of each whether it was made, or is as it should be. Exits with 2, and changes nothing, if something is there that
+    /// somebody made otherwise: says what is there, what is wanted, and how to mend it.
     Provision(provision::Settings),
     /// Make the secrets of a new installation, for a host that keeps them itself
     Secrets(keys::Settings),
+    /// Say whether the function beside this takes requests: what a container's health check asks
+    Ready(ready::Settings),
     /// Say what is missing or wrong on this machine
     Doctor(doctor::Settings),
     /// Say which clauses of the HLS specifications a presentation breaks
@@ -50,7 +55,7 @@ enum Command {
     /// Say what ffmpeg alone would be told to make a clip's renditions: for `cargo xtask bench`
     #[command(hide = true)]
     Bare(bare::Settings),
-    /// Sweep now: in the running `toktik up`, or where the environment says
+    /// Sweep: in the running `toktik up`, or where the environment says
     Janitor(control::Settings),
 }
 
@@ -63,8 +68,9 @@ fn main() -> ExitCode {
         Command::Up(settings) => report(up::main(*settings)),
         Command::Run { function, arguments } => run::main(&function, arguments),
         Command::Cloud(settings) => report(cloud::main(settings)),
-        Command::Provision(settings) => report(provision::main(&settings)),
+        Command::Provision(settings) => provision::main(&settings),
         Command::Secrets(settings) => report(keys::main(&settings)),
+        Command::Ready(settings) => ready::main(&settings),
         Command::Doctor(settings) => doctor::main(&settings),
         Command::Check(settings) => check::main(&settings),
         Command::Backup(settings) => report(backup::main(&settings)),

@@ -1,50 +1,14 @@
 //! The gateway in front of functions that are processes of their own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use axum::Router;
-use axum::extract::{Path, Request};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::any;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use toktik_events::routes;
 
 use crate::client::{client, send};
 use crate::running::{Running, toktik};
 use crate::stage::{Host, Stage};
-
-/// A platform that finds functions by the first part of a path, as OpenFaaS does.
-pub(crate) async fn names(doors: HashMap<String, String>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let route = any(
-        move |Path((function, rest)): Path<(String, String)>, request: Request| {
-            let door = doors[&function].clone();
-            async move { pass(&format!("{door}/{rest}"), request).await }
-        },
-    );
-    let router = Router::new().route("/{function}/{*rest}", route);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    base
-}
-
-async fn pass(url: &str, request: Request) -> Response {
-    let query = request
-        .uri()
-        .query()
-        .map_or_else(String::new, |query| format!("?{query}"));
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    let passed = client()
-        .request(parts.method, format!("{url}{query}"))
-        .headers(parts.headers)
-        .body(body);
-    let answer = send(passed).await;
-    (answer.status, answer.headers, answer.body).into_response()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_leads_to_its_function() {

@@ -14,6 +14,7 @@ mod clips;
 mod customer;
 mod gateway;
 mod http;
+mod names;
 mod outcome;
 mod queue;
 #[allow(dead_code, reason = "the other suite needs more of it")]

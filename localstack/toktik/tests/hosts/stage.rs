@@ -174,7 +174,7 @@ async fn start_gateway(cloud: &str, functions: &HashMap<Function, Running>) -> R
     let doors = functions
         .iter()
         .map(|(function, running)| (function.name().to_owned(), running.base.clone()));
-    let names = crate::gateway::names(doors.collect()).await;
+    let names = crate::names::names(doors.collect()).await;
     let mut command = toktik(&["run", "gateway", "--listen", "127.0.0.1:0"]);
     command.args(["--target", &format!("{names}/{{function}}"), "--store", cloud]);
     Running::start(&mut command, "address=").await

@@ -102,6 +102,37 @@ async fn whatever_a_function_is_told_on_openfaas_it_reads() {
     }
 }
 
+#[tokio::test]
+async fn whatever_a_container_is_told_it_reads() {
+    let compose = std::fs::read_to_string(root().join("localstack/compose.yaml")).unwrap();
+    let compose = render::read(&compose).unwrap();
+    let services = compose[0]["services"].as_object().unwrap();
+    let ours = services
+        .iter()
+        .filter(|(_, service)| service["image"] == "dev.local/toktik:latest");
+    for (name, service) in ours {
+        let command = service["command"].as_array().unwrap().iter();
+        let command: Vec<&str> = command.map(|word| word.as_str().unwrap()).collect();
+        let program = if command[0] == "run" {
+            &command[..2]
+        } else {
+            &command[..1]
+        };
+        let help = help(program).await;
+        for option in command.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option), "{name} is started with {option}");
+        }
+        let environment = service["environment"].as_object().unwrap();
+        for variable in environment.keys().filter(|name| name.starts_with("TOKTIK_")) {
+            assert!(knows(&help, variable), "{name} is told {variable}");
+        }
+        if let Some(test) = service["healthcheck"]["test"].as_array() {
+            assert_eq!(test[1], "/toktik");
+            assert!(!self::help(&[test[2].as_str().unwrap()]).await.is_empty());
+        }
+    }
+}
+
 #[test]
 fn the_secrets_that_are_asked_for_are_those_that_are_made() {
     let made: BTreeSet<_> = keys::entries(Store::New)
@@ -207,10 +238,11 @@ async fn beside_a_broker_only_the_queue_of_uploads_is_made() {
     let clients = clients(&cloud.base);
     let wiring = Wiring {
         broker: true,
-        notify: None,
+        ..Wiring::default()
     };
     for _ in 0..2 {
-        wired(&clients, &stores(), &wiring).await.unwrap();
+        let report = wired(&clients, &stores(), &wiring).await.unwrap();
+        report.settled().unwrap();
     }
     let queues = clients.sqs.list_queues().send().await.unwrap();
     let [queue] = queues.queue_urls() else {

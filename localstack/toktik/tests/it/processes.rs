@@ -10,6 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use toktik_events::Function;
 
@@ -240,6 +241,38 @@ async fn the_janitor_can_be_called() {
     assert!(output.status.success(), "{text}");
     assert_eq!(text, "");
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_janitor_can_keep_a_schedule_of_its_own() {
+    let dir = directory();
+    let data = dir.path().join("data");
+    let (output, text) = run(&["janitor", "--data-dir", data.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let mut command = toktik(&["janitor", "--every", "1", "--data-dir", data.to_str().unwrap()]);
+    let mut janitor = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(janitor.stderr.take().unwrap()).lines();
+    // Nobody is there to be called: a round that fails is not the last one.
+    for _ in 0..2 {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+        let line = line.unwrap().unwrap().unwrap();
+        assert!(line.contains("a round of the janitor failed"), "{line}");
+    }
+    janitor.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_can_ask_whether_it_is_ready() {
+    let dir = directory();
+    let running = Running::up(&dir.path().join("data")).await;
+    let ready = format!("{}/readyz", running.base);
+    let (output, text) = run(&["ready", &ready]).await;
+    assert!(output.status.success(), "{text}");
+    let (output, text) = run(&["ready", &format!("{}/nothing", running.base)]).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    running.stop().await;
+    let (output, text) = run(&["ready", &ready]).await;
+    assert_eq!(output.status.code(), Some(1), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

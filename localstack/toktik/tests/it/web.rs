@@ -13,7 +13,7 @@ use crate::harness::{House, User};
 
 const HOSTILE: &str = "</title><script>alert(\"1\")</script>'";
 
-async fn page(house: &House, path: &str) -> Answer {
+async fn fetch(house: &House, path: &str) -> Answer {
     send(house.request(Method::GET, path)).await
 }
 
@@ -56,7 +56,7 @@ async fn every_page_says_what_may_run_in_it_and_who_may_show_it() {
         "/", "/browse", "/upload", "/my", "/me", "/signin", "/signup", "/tag/x", "/c/ada", &watch,
     ];
     for path in own.into_iter().chain([&*embed]) {
-        let page = page(&house, path).await;
+        let page = fetch(&house, path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8", "{path}");
         assert_eq!(page.header("cache-control"), "no-cache", "{path}");
@@ -96,7 +96,7 @@ async fn a_store_at_another_address_is_named() {
         "https://cdn.example/clips",
     ];
     let house = House::with(&arguments).await;
-    let page = page(&house, "/").await;
+    let page = fetch(&house, "/").await;
     let policy = page.header("content-security-policy");
     for directive in ["connect-src", "media-src", "img-src"] {
         let told = policy.split("; ").find(|told| told.starts_with(directive)).unwrap();
@@ -112,7 +112,7 @@ async fn a_store_at_another_address_is_named() {
 async fn what_is_nowhere_is_a_page_for_people_and_a_problem_for_programs() {
     let house = House::open().await;
     for path in ["/nothing", "/v/x", "/embed/x", "/v/x/y", "/index.html", "/../x", "/V"] {
-        let missing = page(&house, path).await;
+        let missing = fetch(&house, path).await;
         assert_eq!(missing.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(missing.header("content-type"), "text/html; charset=utf-8", "{path}");
         assert_eq!(meta(&missing.text(), "robots"), "noindex");
@@ -124,7 +124,7 @@ async fn what_is_nowhere_is_a_page_for_people_and_a_problem_for_programs() {
         "/.well-known/nothing",
         "/assets/nothing-1234.js",
     ] {
-        page(&house, path).await.problem(404, "not_found");
+        fetch(&house, path).await.problem(404, "not_found");
     }
     let posted = send(house.request(Method::POST, "/nothing")).await;
     posted.problem(404, "not_found");
@@ -139,11 +139,15 @@ async fn what_is_nowhere_is_a_page_for_people_and_a_problem_for_programs() {
         "/docs/",
         "/.well-known/jwks.json",
     ] {
-        assert_eq!(page(&house, path).await.status, StatusCode::OK, "{path}");
+        assert_eq!(fetch(&house, path).await.status, StatusCode::OK, "{path}");
     }
     let bucket = format!("/{}/x", house.context.objects.bucket());
-    assert_eq!(page(&house, &bucket).await.status, StatusCode::FORBIDDEN, "the store's");
-    assert!(page(&house, "/robots.txt").await.text().starts_with("User-agent: *\n"));
+    assert_eq!(
+        fetch(&house, &bucket).await.status,
+        StatusCode::FORBIDDEN,
+        "the store's"
+    );
+    assert!(fetch(&house, "/robots.txt").await.text().starts_with("User-agent: *\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +156,7 @@ async fn a_link_to_a_clip_shows_what_it_leads_to() {
     let user = house.user("ada").await;
     let described = json!({"title": "Waves & more", "description": "First\n\nsecond \"line\""});
     let id = published(&house, &user, described).await;
-    let page = page(&house, &format!("/v/{id}")).await.text();
+    let page = fetch(&house, &format!("/v/{id}")).await.text();
     let base = &house.base;
     assert!(page.contains("<title>Waves &amp; more · Toktik</title>"), "{page}");
     let media = format!("{base}/api/v1/videos/{id}");
@@ -210,7 +214,7 @@ async fn a_link_to_a_clip_shows_what_it_leads_to() {
         "http://evil.example/v/x".to_owned(),
         format!("{base}/v/{}", VideoId::random()),
     ] {
-        let answer = page(&house, &format!("/oembed?url={other}")).await;
+        let answer = fetch(&house, &format!("/oembed?url={other}")).await;
         answer.problem(404, "not_found");
     }
     send(house.request(Method::GET, "/oembed")).await.invalid(&["url"]);
@@ -223,17 +227,17 @@ async fn a_title_never_is_more_than_text() {
     let fields = json!({"title": HOSTILE, "description": HOSTILE});
     let id = published(&house, &user, fields).await;
     for path in [format!("/v/{id}"), format!("/embed/{id}")] {
-        let page = page(&house, &path).await.text();
+        let page = fetch(&house, &path).await.text();
         assert_eq!(page.matches("</title>").count(), 1, "{page}");
         assert!(!page.contains("<script>") && !page.contains("alert(\"1\")"), "{page}");
         assert!(page.contains("<h1>&lt;/title&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;</h1>"));
     }
     let address = format!("{}/v/{id}", house.base);
-    let embedding = page(&house, &format!("/oembed?url={address}")).await;
+    let embedding = fetch(&house, &format!("/oembed?url={address}")).await;
     let frame = embedding.expect(StatusCode::OK)["html"].take();
     assert_eq!(frame.as_str().unwrap().matches('<').count(), 2, "{frame}");
     for path in ["/tag/%3C%2Ftitle%3E%3Cscript%3E", "/c/%3C%2Ftitle%3E%3Cscript%3E"] {
-        let page = page(&house, path).await.text();
+        let page = fetch(&house, path).await.text();
         assert!(page.contains("&lt;/title&gt;&lt;script&gt; · Toktik</title>"), "{page}");
     }
 }
@@ -243,7 +247,7 @@ async fn a_page_tells_no_more_of_a_clip_than_its_visitor_may_know() {
     let house = House::open().await;
     let (ada, bob) = (house.user("ada").await, house.user("bob").await);
     let unlisted = published(&house, &ada, json!({"visibility": "unlisted", "title": "Half hidden"})).await;
-    let shown = page(&house, &format!("/v/{unlisted}")).await;
+    let shown = fetch(&house, &format!("/v/{unlisted}")).await;
     assert_eq!(
         (shown.status, meta(&shown.text(), "robots")),
         (StatusCode::OK, "noindex")
@@ -252,16 +256,16 @@ async fn a_page_tells_no_more_of_a_clip_than_its_visitor_may_know() {
 
     let hidden = published(&house, &ada, json!({"visibility": "private", "title": "Secret"})).await;
     for kind in ["v", "embed"] {
-        let nothing = page(&house, &format!("/{kind}/{}", VideoId::random())).await;
+        let nothing = fetch(&house, &format!("/{kind}/{}", VideoId::random())).await;
         assert_eq!(nothing.status, StatusCode::NOT_FOUND);
         let path = format!("/{kind}/{hidden}");
-        for answer in [page(&house, &path).await, page_of(&house, &path, &bob).await] {
+        for answer in [fetch(&house, &path).await, page_of(&house, &path, &bob).await] {
             assert_eq!((answer.status, answer.text()), (nothing.status, nothing.text()));
             assert_eq!(without_time(&answer.headers), without_time(&nothing.headers));
         }
     }
     let address = format!("{}/v/{hidden}", house.base);
-    page(&house, &format!("/oembed?url={address}"))
+    fetch(&house, &format!("/oembed?url={address}"))
         .await
         .problem(404, "not_found");
     let own = page_of(&house, &format!("/v/{hidden}"), &ada).await;
@@ -290,7 +294,7 @@ async fn a_clip_that_is_not_made_yet_has_a_page_without_pictures() {
     let house = House::open().await;
     let user = house.user("ada").await;
     let id = house.upload(&user, tiny_clip(house.directory())).await;
-    let page = page(&house, &format!("/v/{id}")).await;
+    let page = fetch(&house, &format!("/v/{id}")).await;
     assert_eq!(page.status, StatusCode::OK);
     let text = page.text();
     assert_eq!((meta(&text, "og:image"), meta(&text, "twitter:card")), ("", "summary"));
@@ -303,7 +307,7 @@ async fn a_page_that_is_known_is_not_sent_again() {
     let user = house.user("ada").await;
     let id = published(&house, &user, json!({})).await;
     let path = format!("/v/{id}");
-    let first = page(&house, &path).await;
+    let first = fetch(&house, &path).await;
     let again = with(&house, &path, "if-none-match", first.header("etag")).await;
     assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
     assert_eq!(
@@ -329,13 +333,13 @@ async fn assets(house: &House) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut texts = Vec::new();
     for path in ["/", &format!("/embed/{}", VideoId::random())] {
-        texts.push(page(house, path).await.text());
+        texts.push(fetch(house, path).await.text());
     }
     while let Some(text) = texts.pop() {
         for name in named(&text) {
             let path = format!("/assets/{name}");
             if !found.contains(&path) {
-                let asset = page(house, &path).await;
+                let asset = fetch(house, &path).await;
                 assert_eq!(asset.status, StatusCode::OK, "{path}");
                 if path.ends_with(".js") || path.ends_with(".css") {
                     texts.push(asset.text());
@@ -396,7 +400,7 @@ async fn assets_are_kept_for_long_and_sent_small() {
             assert_ne!(packed.header("etag"), plain.header("etag"), "{path}");
             assert!(packed.body.len() < plain.body.len() || plain.body.len() < 300, "{path}");
         }
-        let bare = page(&house, &format!("{path}.br")).await;
+        let bare = fetch(&house, &format!("{path}.br")).await;
         assert_eq!(
             bare.status,
             StatusCode::NOT_FOUND,
@@ -432,13 +436,13 @@ async fn an_uploaded_page_is_no_page() {
     let id = house.upload(&user, text).await;
     let key = house.kept(&id).await.upload.key;
     let bucket = house.context.objects.bucket();
-    let unsigned = page(&house, &format!("/{bucket}/{key}")).await;
+    let unsigned = fetch(&house, &format!("/{bucket}/{key}")).await;
     assert_eq!(unsigned.status, StatusCode::FORBIDDEN);
     let signer = house.context.objects.signer(Some(&house.base));
     let hour = std::time::Duration::from_hours(1);
     let answer = toktik_objects::Answer::default();
     let address = signer.get(&key, answer, house.now(), hour).await.unwrap();
-    let raw = page(&house, &address).await;
+    let raw = fetch(&house, &address).await;
     assert_eq!(
         (raw.status, raw.header("x-content-type-options")),
         (StatusCode::OK, "nosniff")
@@ -448,7 +452,7 @@ async fn an_uploaded_page_is_no_page() {
     house.drain().await;
     let refused = house.video(&id, Some(&user)).await;
     assert_eq!(refused["error"]["code"], "not_a_video", "{refused}");
-    assert_eq!(page(&house, &address).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(fetch(&house, &address).await.status, StatusCode::NOT_FOUND);
 }
 
 /// The API takes the cookie for everything, and for changes only from pages of ours.

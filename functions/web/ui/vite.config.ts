@@ -18,5 +18,5 @@ export default defineConfig({
     chunkSizeWarningLimit: 600,
   },
   // The page's Host goes along: URLs of the store are signed for it.
-  server: { proxy: { '^/(api/|toktik-|openapi.json|docs|oembed)': { target: server, changeOrigin: false } } },
+  server: { proxy: { '^/(api/|toktik/|openapi.json|docs|oembed)': { target: server, changeOrigin: false } } },
 });

@@ -119,9 +119,11 @@ async function problemOf(response: Response): Promise<Problem> {
 }
 
 async function send(path: string, { method = 'GET', body, headers, signal, keepalive }: Options): Promise<Response> {
-  const json = body === undefined ? {} : { 'content-type': 'application/json' };
-  const init: RequestInit = { method, headers: { accept: 'application/json', ...json, ...headers } };
-  if (body !== undefined) init.body = JSON.stringify(body);
+  const init: RequestInit = { method, headers: { accept: 'application/json', ...headers } };
+  if (body !== undefined) {
+    init.headers = { ...init.headers, 'content-type': 'application/json' };
+    init.body = JSON.stringify(body);
+  }
   if (signal) init.signal = signal;
   if (keepalive) init.keepalive = true;
   try {

@@ -16,6 +16,14 @@ interface Route {
 }
 
 const ROUTES: Route[] = [
+  { pattern: /^\/$/, name: 'feed', title: 'Feed', load: () => import('../views/feed/Feed.svelte') },
+  { pattern: /^\/browse$/, name: 'browse', title: 'Browse', load: () => import('../views/browse/Browse.svelte') },
+  { pattern: /^\/tag\/(?<tag>[^/]+)$/, name: 'tag', title: 'Tag', load: () => import('../views/browse/Tag.svelte') },
+  { pattern: /^\/c\/(?<channel>[^/]+)$/, name: 'channel', title: 'Channel', load: () => import('../views/browse/Channel.svelte') },
+  { pattern: /^\/v\/(?<id>[^/]+)$/, name: 'watch', title: 'Watch', load: () => import('../views/watch/Watch.svelte') },
+  { pattern: /^\/upload$/, name: 'upload', title: 'Upload', load: () => import('../views/upload/Upload.svelte') },
+  { pattern: /^\/my$/, name: 'mine', title: 'My clips', load: () => import('../views/mine/Mine.svelte') },
+  { pattern: /^\/me$/, name: 'profile', title: 'Profile', load: () => import('../views/profile/Profile.svelte') },
   { pattern: /^\/signin$/, name: 'signin', title: 'Sign in', load: () => import('../views/sign/SignIn.svelte') },
   { pattern: /^\/signup$/, name: 'signup', title: 'Sign up', load: () => import('../views/sign/SignUp.svelte') },
 ];

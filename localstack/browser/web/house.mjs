@@ -2,16 +2,14 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 
-const WAIT_MS = 250;
-
 /** Asks until the answer is what is waited for; nothing tells a script like this when it has come. */
-export async function until(what, ask, deadlineMs = 90_000) {
+export async function until(what, ask, deadlineMs = 90_000, pauseMs = 250) {
   const end = Date.now() + deadlineMs;
   for (;;) {
     const answer = await ask();
     if (answer) return answer;
     if (Date.now() > end) throw new Error(`waited ${deadlineMs / 1000} s for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

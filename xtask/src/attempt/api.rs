@@ -57,10 +57,10 @@ impl Api {
     }
 
     /// A new account with this name, signed in.
-    pub(crate) fn named(server: &str, username: &str) -> Result<Self> {
+    pub(crate) fn named(server: &str, username: &str, password: &str) -> Result<Self> {
         let account = Account {
             username: username.to_owned(),
-            ..Account::random()?
+            password: password.to_owned(),
         };
         Self::register_as(server, account)
     }

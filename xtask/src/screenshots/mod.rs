@@ -34,12 +34,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     workspace::settle(&root)?;
     let directory = tempfile::tempdir().context("making a temporary directory")?;
     let toktik = Toktik::start(&up::build()?, directory.path())?;
-    seeds::sow(&toktik.address, directory.path())?;
+    let author = seeds::sow(&toktik.address, directory.path())?;
     let out = std::path::absolute(&args.out).context("finding the directory for the pictures")?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     say(&format!("taking pictures into {}", out.display()));
     let script = browser.join("web/screenshots.mjs");
-    must(Command::new("node").arg(script).arg(&toktik.address).arg(&out))?;
+    let mut node = Command::new("node");
+    node.arg(script).arg(&toktik.address).arg(&out);
+    must(node.args([author, seeds::PASSWORD]))?;
     Ok(ExitCode::SUCCESS)
 }
 

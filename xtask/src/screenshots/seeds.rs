@@ -14,6 +14,8 @@ use crate::workspace::{must, say};
 /// Who posts; those behind them watch and like.
 const AUTHORS: [&str; 5] = ["mila", "noor", "tomas", "june", "kofi"];
 const AUDIENCE: usize = 24;
+/// Of everybody: the whole lives for a minute, on a port of this machine.
+pub(crate) const PASSWORD: &str = "screenshots only 7";
 const SECONDS: u32 = 8;
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -111,12 +113,12 @@ const SEEDS: [Seed; 10] = [
     },
 ];
 
-/// Fills a Toktik: everybody signs up, clips are posted, watched and liked.
-pub(crate) fn sow(server: &str, directory: &Path) -> Result<()> {
+/// Fills a Toktik: everybody signs up, clips are posted, watched and liked. Returns the name of somebody who has posted.
+pub(crate) fn sow(server: &str, directory: &Path) -> Result<&'static str> {
     say("drawing clips, and posting them");
     let mut authors = Vec::new();
     for name in AUTHORS {
-        authors.push(Api::named(server, name)?);
+        authors.push(Api::named(server, name, PASSWORD)?);
     }
     let mut posted = Vec::new();
     for (index, seed) in SEEDS.iter().enumerate() {
@@ -126,6 +128,7 @@ pub(crate) fn sow(server: &str, directory: &Path) -> Result<()> {
         let id = attempt::post(&mut authors[author], &file, seed.words())?;
         posted.push((author, id));
     }
+    refuse(&mut authors[0], directory)?;
     for (author, id) in &posted {
         if let Outcome::Refused(why) = watch::until_final(&mut authors[*author], id, PATIENCE)? {
             bail!("a clip was refused: {why}");
@@ -133,7 +136,7 @@ pub(crate) fn sow(server: &str, directory: &Path) -> Result<()> {
     }
     say("watching and liking them");
     for number in 0..AUDIENCE {
-        let mut viewer = Api::named(server, &format!("viewer{number:02}"))?;
+        let mut viewer = Api::named(server, &format!("viewer{number:02}"), PASSWORD)?;
         for (index, (_, id)) in posted.iter().enumerate() {
             if watches(number, index) {
                 viewer
@@ -145,7 +148,16 @@ pub(crate) fn sow(server: &str, directory: &Path) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(AUTHORS[0])
+}
+
+/// Posts what is no clip: that has to look well, too.
+fn refuse(author: &mut Api, directory: &Path) -> Result<()> {
+    let file = directory.join("voice memo.m4a");
+    let sound = ["-v", "error", "-f", "lavfi", "-i", "sine=d=3", "-c:a", "aac"];
+    must(Command::new("ffmpeg").args(sound).arg(&file))?;
+    let id = attempt::post(author, &file, json!({"title": "Voice memo"}))?;
+    watch::until_final(author, &id, PATIENCE).map(drop)
 }
 
 /// Tastes that differ, and are the same each time.

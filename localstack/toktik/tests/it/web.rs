@@ -111,7 +111,16 @@ async fn a_store_at_another_address_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_nowhere_is_a_page_for_people_and_a_problem_for_programs() {
     let house = House::open().await;
-    for path in ["/nothing", "/v/x", "/embed/x", "/v/x/y", "/index.html", "/../x", "/V"] {
+    for path in [
+        "/nothing",
+        "/toktikfoo",
+        "/v/x",
+        "/embed/x",
+        "/v/x/y",
+        "/index.html",
+        "/../x",
+        "/V",
+    ] {
         let missing = fetch(&house, path).await;
         assert_eq!(missing.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(missing.header("content-type"), "text/html; charset=utf-8", "{path}");

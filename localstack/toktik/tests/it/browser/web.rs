@@ -12,10 +12,15 @@ use crate::running::Running;
 
 /// Plays a scenario and asserts that all of it held.
 async fn holds(name: &str, clips: &[PathBuf], data: &TempDir) {
+    holds_with(&[], name, clips, data).await;
+}
+
+/// The same with these flags of `toktik up`.
+async fn holds_with(flags: &[&str], name: &str, clips: &[PathBuf], data: &TempDir) {
     let data = data.path().join("data");
     let mut command = up(&data);
     // Every person of a scenario signs up from this machine.
-    command.args(["--registrations-per-hour", "0"]);
+    command.args(["--registrations-per-hour", "0"]).args(flags);
     let toktik = Running::start(&mut command, "Toktik is at ").await;
     let output = tokio::process::Command::new("node")
         .arg(directory().join(format!("web/{name}.mjs")))
@@ -138,6 +143,30 @@ async fn nothing_of_what_people_write_runs() {
 async fn a_clip_plays_without_scripts() {
     let data = temporary();
     holds("plain", &[film(data.path())], &data).await;
+}
+
+/// In units, so that much is left to be done when it can be watched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_that_grows_plays_from_its_start_and_keeps_its_place() {
+    let data = temporary();
+    let path = data.path();
+    let picture =
+        "-f lavfi -i testsrc2=size=1280x720:rate=30:duration=40 -f lavfi -i sine=duration=40 -pix_fmt yuv420p";
+    let codecs = "-c:v libx264 -preset ultrafast -c:a aac";
+    let arguments = format!("{picture} {codecs}");
+    make(path, "long.mp4", &arguments.split_whitespace().collect::<Vec<_>>());
+    holds_with(&["--unit-seconds", "4"], "growing", &[path.join("long.mp4")], &data).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_light_and_a_clip_begins_at_once() {
+    let data = temporary();
+    holds("light", &[film(data.path())], &data).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_that_their_session_is_renewed() {
+    holds("session", &[], &temporary()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

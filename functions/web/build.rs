@@ -27,10 +27,11 @@ fn main() -> io::Result<()> {
             .unwrap_or(&file)
             .to_string_lossy()
             .replace('\\', "/");
+        let path = file.to_string_lossy();
         let tag = tag(&fs::read(&file)?);
         let _ = writeln!(
             table,
-            "    File {{ name: {name:?}, bytes: include_bytes!({file:?}), tag: {tag:?} }},"
+            "    File {{ name: {name:?}, bytes: include_bytes!({path:?}), tag: {tag:?} }},"
         );
     }
     table.push(']');

@@ -9,6 +9,8 @@ mod dist;
 mod fuzz;
 mod install;
 mod manifests;
+mod pages;
+mod screenshots;
 mod test;
 mod up;
 mod workspace;
@@ -36,6 +38,7 @@ enum Command {
     Dist(dist::Args),
     Bench(bench::Args),
     Manifests(manifests::Args),
+    Screenshots(screenshots::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Dist(args) => dist::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Manifests(args) => manifests::run(args),
+        Command::Screenshots(args) => screenshots::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -18,7 +18,6 @@ use crate::Desk;
 use crate::cursor::Cursor;
 use crate::own::Own;
 use crate::seats::Reader;
-use crate::shapes::{Clip, Standing, Tally};
 use crate::stream::Watch;
 use crate::view::View;
 
@@ -35,14 +34,22 @@ pub(crate) struct EventsQuery {
     video: Option<String>,
 }
 
-/// What the data of an event is; `event` says which.
+/// One event of the stream.
 #[derive(ToSchema)]
-#[serde(untagged)]
 #[allow(dead_code, reason = "it only describes")]
-pub(crate) enum EventData {
-    Clip(Clip),
-    Counts(Tally),
-    Status(Standing),
+pub(crate) struct StreamedEvent {
+    /// `clip`, `counts` or `status`.
+    event: String,
+    /// JSON. Of a `clip`: `{id, status, progress, steps: [{name, unit?, state}], error?: {code, message}}`, with a state of
+    /// `pending`, `running`, `done` or `failed`; of `counts`: `{id, views, likes, comments}`; of a `status`: `{id, status}`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// For `Last-Event-ID`.
+    #[schema(required = false)]
+    id: String,
+    /// Milliseconds after which to come back.
+    #[schema(required = false)]
+    retry: u64,
 }
 
 /// What happens, while it happens
@@ -60,8 +67,8 @@ pub(crate) enum EventData {
         ("Last-Event-ID" = Option<String>, Header, description = "The last event's id; what is none of ours is ignored"),
     ),
     responses(
-        (status = 200, body = EventData, content_type = "text/event-stream",
-            description = "The stream; the schema is that of an event's data"),
+        (status = 200, body = StreamedEvent, content_type = "text/event-stream",
+            description = "The stream; the schema is that of one event"),
         (status = 401, body = Problem, content_type = "application/problem+json",
             description = "`unauthorized`: nobody is signed in, and no clip is named"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),

@@ -116,8 +116,8 @@ impl Own {
         };
         let told = self.followed[place].told.as_ref();
         let clip = match video {
-            // An id that somebody has put into their cursor; nothing is said of it.
-            Some(video) if video.owner != self.user => {
+            // An id that somebody has put into their cursor; nothing is said of it, whether it names a clip or none.
+            other if other.map_or(told.is_none(), |video| video.owner != self.user) => {
                 self.followed.remove(place);
                 return Ok(None);
             }

@@ -6,15 +6,12 @@ use toktik_catalog::ledger::{State, StepItem};
 use toktik_catalog::progress;
 use toktik_catalog::videos::{Status, Trouble, Video};
 use toktik_events::VideoId;
-use utoipa::ToSchema;
 
 /// `event: clip`: how one of the reader's own clips stands.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Clip {
-    #[schema(value_type = String)]
     pub(crate) id: VideoId,
     /// As of a clip; `deleted` when it is gone.
-    #[schema(value_type = String)]
     pub(crate) status: Status,
     /// 0 to 1.
     pub(crate) progress: f64,
@@ -25,27 +22,25 @@ pub(crate) struct Clip {
 }
 
 /// One piece of work.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Step {
     name: String,
     /// Which part of the clip, where a step has several.
     #[serde(skip_serializing_if = "String::is_empty")]
     unit: String,
     /// `pending`, `running`, `done` or `failed`.
-    #[schema(value_type = String)]
     state: State,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Error {
     code: String,
     message: String,
 }
 
 /// `event: counts`: how often a clip was watched and liked.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Tally {
-    #[schema(value_type = String)]
     id: VideoId,
     views: u64,
     likes: u64,
@@ -53,12 +48,10 @@ pub(crate) struct Tally {
 }
 
 /// `event: status`: what a clip that somebody looks at has become.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Standing {
-    #[schema(value_type = String)]
     pub(crate) id: VideoId,
     /// As of a clip; `deleted` when the reader may no longer see it.
-    #[schema(value_type = String)]
     pub(crate) status: Status,
 }
 

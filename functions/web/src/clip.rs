@@ -150,11 +150,11 @@ impl Shown {
         }
     }
 
-    /// Where no script runs, the browser's own player.
+    /// Where no script runs, the browser's own player; the page shows it only there.
     fn without_scripts(&self, base: &str) -> String {
         let video = &self.video;
         let mut body = format!(
-            "<noscript><article><h1>{}</h1><p>{}</p>",
+            "<article><h1>{}</h1><p>{}</p>",
             Escaped(&video.title.to_string()),
             Escaped(&self.author)
         );
@@ -180,7 +180,7 @@ impl Shown {
         for paragraph in video.description.to_string().lines() {
             let _ = write!(body, "<p>{}</p>", Escaped(paragraph));
         }
-        body + "</article></noscript>"
+        body + "</article>"
     }
 
     pub(crate) fn media(&self, base: &str, name: &str) -> String {

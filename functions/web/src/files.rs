@@ -14,8 +14,9 @@ pub(crate) struct File {
 /// By name.
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// The page that all others are.
-const SHELL: &str = "index.html";
+/// The page that all others are, and the one that is a player alone.
+pub(crate) const APP: &str = "index.html";
+pub(crate) const PLAYER: &str = "embed.html";
 /// What is in there has its hash in its name.
 const ASSETS: &str = "assets/";
 
@@ -28,14 +29,15 @@ fn find(name: &str) -> Option<&'static File> {
 }
 
 /// None where the pages were never built.
-pub(crate) fn shell() -> Option<&'static str> {
-    std::str::from_utf8(find(SHELL)?.bytes).ok()
+pub(crate) fn page(name: &str) -> Option<&'static str> {
+    std::str::from_utf8(find(name)?.bytes).ok()
 }
 
-/// The answer for a path, if there is such a file. The shell is no page by itself.
+/// The answer for a path, if there is such a file. Pages are only answered at their own addresses, with all that goes
+/// into them.
 pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
     let name = path.strip_prefix('/')?;
-    let kind = kind(name).filter(|_| name != SHELL)?;
+    let kind = kind(name)?;
     let file = find(name)?;
     let (sent, coding) = sent(file, headers);
     let cache = if name.starts_with(ASSETS) {
@@ -102,7 +104,6 @@ fn kind(name: &str) -> Option<&'static str> {
     let (_, end) = name.rsplit_once('.')?;
     Some(match end {
         "css" => "text/css; charset=utf-8",
-        "html" => "text/html; charset=utf-8",
         "ico" => "image/x-icon",
         "jpg" => "image/jpeg",
         "js" => "text/javascript; charset=utf-8",

@@ -36,9 +36,11 @@ impl Serverless for Web {
 
     fn start(settings: Settings, context: &Context) -> anyhow::Result<Service> {
         let desk = Arc::new(Desk {
-            store: Store::new(context, settings.cdn_url),
+            limits: limits(&settings),
+            store: Store::new(context, settings.cdn_url.as_deref()),
             context: context.clone(),
-            shell: Shell::built(),
+            app: Shell::built(files::APP),
+            player: Shell::built(files::PLAYER),
         });
         let router = Router::new()
             .route("/", get(pages::front))
@@ -63,6 +65,16 @@ impl Serverless for Web {
 /// What every page is made with.
 struct Desk {
     context: Context,
-    shell: Shell,
+    app: Shell,
+    player: Shell,
+    /// What uploads may be, as the pages read it.
+    limits: String,
     store: Store,
+}
+
+fn limits(settings: &Settings) -> String {
+    let (seconds, bytes) = (settings.max_duration, settings.max_upload_bytes);
+    format!(
+        "<meta name=\"toktik:max-duration\" content=\"{seconds}\"><meta name=\"toktik:max-upload-bytes\" content=\"{bytes}\">"
+    )
 }

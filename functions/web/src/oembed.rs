@@ -22,7 +22,7 @@ const POSTER: u32 = 1280;
 
 #[derive(Deserialize)]
 pub(crate) struct Asked {
-    url: String,
+    url: Option<String>,
     format: Option<String>,
     maxwidth: Option<u32>,
     maxheight: Option<u32>,
@@ -54,7 +54,9 @@ pub(crate) async fn answer(
         let title = "Only the format json is known here.";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "unknown_format", title));
     }
-    let id = clip_of(&asked.url, &visit.base).ok_or_else(Problem::not_found)?;
+    let address = asked.url.as_deref();
+    let address = address.ok_or_else(|| Problem::invalid_field("url", "required", "is required"))?;
+    let id = clip_of(address, &visit.base).ok_or_else(Problem::not_found)?;
     let shown = desk.shown(&id, None).await?;
     let shown = shown.filter(|shown| shown.video.status.is_watchable());
     let shown = shown.ok_or_else(Problem::not_found)?;

@@ -38,8 +38,9 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn built() -> Self {
-        Self::of(files::shell().unwrap_or(UNBUILT))
+    /// What was built under this name.
+    pub(crate) fn built(name: &str) -> Self {
+        Self::of(files::page(name).unwrap_or(UNBUILT))
     }
 
     /// What has no marks gets no head or body of its own.
@@ -123,7 +124,11 @@ impl Visit {
 
 impl Desk {
     pub(crate) async fn send(self: &Arc<Self>, page: Page, visit: &Visit) -> Response {
-        let text = self.shell.render(&page.head, &page.body);
+        let shell = match page.frames {
+            Frames::Nobody => &self.app,
+            Frames::Anybody => &self.player,
+        };
+        let text = shell.render(&[&page.head, self.limits.as_str()].concat(), &page.body);
         let tag = format!("W/\"{}\"", hex::encode(&Sha256::digest(&text)[..12]));
         let mut response = if page.status == StatusCode::OK && files::is_known(&visit.headers, &tag) {
             StatusCode::NOT_MODIFIED.into_response()
@@ -158,7 +163,8 @@ mod tests {
 
     #[test]
     fn the_page_that_was_built_has_both_places() {
-        for text in [UNBUILT, files::shell().unwrap_or(UNBUILT)] {
+        for text in [None, files::page(files::APP), files::page(files::PLAYER)] {
+            let text = text.unwrap_or(UNBUILT);
             assert_eq!((text.matches(HEAD).count(), text.matches(BODY).count()), (1, 1));
         }
     }

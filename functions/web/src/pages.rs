@@ -12,15 +12,13 @@ use crate::page::{Page, Visit};
 use crate::{Desk, files};
 
 /// What it is, for whoever finds it.
-const ABOUT: &str = "Short videos, up to a minute each: watch, post, share.";
+const ABOUT: &str = "<meta name=\"description\" content=\"Short videos, up to a minute each: watch, post, share.\">\
+    <meta property=\"og:site_name\" content=\"Toktik\"><meta property=\"og:title\" content=\"Toktik\">\
+    <meta property=\"og:description\" content=\"Short videos, up to a minute each: watch, post, share.\">";
 
 pub(crate) async fn front(State(desk): State<Arc<Desk>>, visit: Visit) -> Response {
     let mut page = Page::titled("Toktik");
-    page.head.push_str(&format!(
-        "<meta name=\"description\" content=\"{ABOUT}\">\
-         <meta property=\"og:site_name\" content=\"Toktik\"><meta property=\"og:title\" content=\"Toktik\">\
-         <meta property=\"og:description\" content=\"{ABOUT}\">"
-    ));
+    page.head.push_str(ABOUT);
     desk.send(page, &visit).await
 }
 

@@ -14,10 +14,10 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(context: &Context, cdn: Option<String>) -> Self {
+    pub(crate) fn new(context: &Context, cdn: Option<&str>) -> Self {
         Self {
             context: context.clone(),
-            cdn: cdn.as_deref().and_then(origin),
+            cdn: cdn.and_then(origin),
             signed: OnceCell::new(),
         }
     }

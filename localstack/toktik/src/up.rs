@@ -218,6 +218,8 @@ fn services(
 ) -> anyhow::Result<Vec<(Function, Service)>> {
     let web = toktik_web::Settings {
         cdn_url: settings.playback.cdn_url.clone(),
+        max_duration: settings.media.max_duration,
+        max_upload_bytes: settings.upload.max_upload_bytes,
     };
     let mut playback = settings.playback.clone();
     playback.link_secret = playback.link_secret.or_else(|| Some(secrets.link_secret()));

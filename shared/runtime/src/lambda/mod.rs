@@ -86,9 +86,10 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     check_environment()?;
-    let router = match service.answers_requests() {
-        true => Some(server::alone(&mut service, &context)?),
-        false => None,
+    let router = if service.answers_requests() {
+        Some(server::alone(&mut service, &context)?)
+    } else {
+        None
     };
     let lambda = Arc::new(Lambda {
         function,

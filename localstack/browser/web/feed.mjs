@@ -51,8 +51,11 @@ await scenario(async (stage, clips) => {
 });
 
 function state({ page }) {
-  return page.locator('[role=feed] video').evaluateAll((videos) =>
-    videos.map((video) => ({ title: video.closest('article').getAttribute('aria-label'), paused: video.paused, muted: video.muted, at: video.currentTime })),
+  return page.evaluate(() =>
+    [...document.querySelectorAll('[role=feed] video')].map((video) => {
+      const { paused, muted, currentTime: at } = video;
+      return { title: video.closest('article').getAttribute('aria-label'), paused, muted, at };
+    }),
   );
 }
 

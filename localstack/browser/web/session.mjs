@@ -25,7 +25,11 @@ await scenario(async (stage) => {
   for (const page of [person.page, other]) {
     await page.getByRole('heading', { name: 'No clips yet' }).waitFor();
   }
-  assert.equal(refreshes.length, 1, `${refreshes.length} refreshes; a token used twice would end the session`);
+  // One after the other, never two at once: a token used twice would end the session. The second tab may not have heard of
+  // the first one's yet, and trade the new token again.
+  assert(refreshes.length === 1 || refreshes.length === 2, `${refreshes.length} refreshes`);
+  await person.page.reload();
+  await person.page.getByRole('heading', { name: 'No clips yet' }).waitFor();
 
   const kept = await person.page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie);
   assert.doesNotMatch(kept, /eyJ|tkr_/, 'no token is within reach of scripts');

@@ -166,7 +166,9 @@ export const api = {
     send('/auth/register', { method: 'POST', body }).then((response) => read<{ user: Account }>(response)),
   login: (body: { username: string; password: string }) =>
     send('/auth/login', { method: 'POST', body }).then((response) => read<{ expires_in: number }>(response)),
-  refresh: () => send('/auth/refresh', { method: 'POST' }).then((response) => read<{ expires_in: number }>(response)),
+  /** Goes through even when the page is left meanwhile: a token whose successor nobody took would end the session. */
+  refresh: () =>
+    send('/auth/refresh', { method: 'POST', keepalive: true }).then((response) => read<{ expires_in: number }>(response)),
   logout: () => send('/auth/logout', { method: 'POST' }).then((response) => read<void>(response)),
 
   me: () => call<Account>('/me'),

@@ -37,7 +37,9 @@ class Session {
       if (event.key === KEY) this.#take(stored());
     });
     // Timers sleep with the machine.
-    document.addEventListener('visibilitychange', () => void this.keepFresh());
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible') void this.keepFresh();
+    });
     this.#take(this.user);
   }
 
@@ -88,7 +90,7 @@ class Session {
     return alone(async () => {
       const known = stored();
       if (!known) return this.#end();
-      // Another tab was first.
+      // Another tab was first. If its word has not come through yet, the new token is traded once more, which is no harm.
       if (known.until > seen) return this.#keep(known);
       try {
         const { expires_in } = await api.refresh();

@@ -9,6 +9,8 @@ mod dist;
 mod fuzz;
 mod install;
 mod manifests;
+mod pages;
+mod screenshots;
 mod targets;
 mod test;
 mod up;
@@ -37,6 +39,7 @@ enum Command {
     Dist(dist::Args),
     Bench(bench::Args),
     Manifests(manifests::Args),
+    Screenshots(screenshots::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Dist(args) => dist::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Manifests(args) => manifests::run(args),
+        Command::Screenshots(args) => screenshots::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

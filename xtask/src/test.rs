@@ -4,16 +4,16 @@
 //! so that a person who watches sees a formatting slip within seconds.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::install::{self, Need};
+use crate::pages;
 use crate::targets::{self, Session, Target};
-use crate::workspace::{self, must, pause, say, shown};
+use crate::workspace::{self, pause, say, shown};
 
 /// The lines of versions whose configuration files are ours; a later one may read them differently.
 pub(crate) const NEXTEST: &str = "^0.9";
@@ -24,8 +24,11 @@ const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Install what is missing and run every check: format, lints, licences, tests
 ///
-/// Installs ffmpeg, Chromium, node, Python, kubectl, cargo-nextest, cargo-deny, schemathesis, cargo-lambda, LocalStack, MiniStack and the browser
-/// harness's packages where they are missing, then runs: format, licences and sources, security advisories (where their database can be reached), lints, all tests, and those of them that hold on any cloud also against LocalStack and MiniStack. Asks nothing and needs no terminal. Exit status 1 when any of them fails.
+/// Installs ffmpeg, Chromium, node, Python, kubectl, cargo-nextest, cargo-deny, schemathesis, cargo-lambda, LocalStack,
+/// MiniStack and npm's packages where they are missing, builds the web app's pages, then runs: format, licences and
+/// sources, security advisories (where their database can be reached), lints, the pages' types, all tests, and those of
+/// them that hold on any cloud also against LocalStack and MiniStack. Asks nothing and needs no terminal. Exit status 1
+/// when any of them fails.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run only the suite that holds on any cloud, against this one; may be repeated
@@ -146,6 +149,7 @@ fn everything(root: &Path, args: &Args, targets: &[Target]) -> Result<Vec<Stage>
     stages.push(stage("advisories", || advisories(root))?);
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     stages.push(stage("lints", || check(workspace::cargo(root).args(clippy)))?);
+    stages.push(stage("pages", || check(&mut pages::check(root)))?);
     stages.push(stage("tests", || {
         let mut tests = workspace::cargo(root);
         targets::record_embedded(root, &mut tests);
@@ -167,25 +171,9 @@ fn prepare(root: &Path) -> Result<()> {
         let requirements = root.join("localstack").join(tools).join("requirements.txt");
         install::ensure_python_tools(&environment, &requirements)?;
     }
-    let browser = root.join("localstack/browser");
-    if !npm_is_current(&browser) {
-        say("installing the browser harness's packages with npm");
-        must(
-            Command::new("npm")
-                .args(["ci", "--omit=optional"])
-                .current_dir(&browser),
-        )?;
-    }
-    Ok(())
-}
-
-/// Whether npm installed after the lockfile last changed; npm writes a copy of the lockfile when it is done.
-fn npm_is_current(dir: &Path) -> bool {
-    let changed = |file: &str| -> Option<SystemTime> { fs::metadata(dir.join(file)).ok()?.modified().ok() };
-    match (changed("node_modules/.package-lock.json"), changed("package-lock.json")) {
-        (Some(installed), Some(wanted)) => installed >= wanted,
-        _ => false,
-    }
+    // Nothing optional of it is needed, and it would be a browser.
+    pages::packages(&root.join("localstack/browser"), &["--omit=optional"])?;
+    pages::ensure(root)
 }
 
 fn stage(name: &'static str, work: impl FnOnce() -> Result<Verdict>) -> Result<Stage> {
@@ -288,16 +276,6 @@ mod tests {
              xtask: advisories    60.0 s  not run: no network\n\
              xtask: tests       1234.5 s  FAILED\n"
         );
-    }
-
-    #[test]
-    fn npm_runs_again_only_after_the_lockfile_changed() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("package-lock.json"), "{}").unwrap();
-        assert!(!npm_is_current(dir.path()));
-        fs::create_dir(dir.path().join("node_modules")).unwrap();
-        fs::write(dir.path().join("node_modules/.package-lock.json"), "{}").unwrap();
-        assert!(npm_is_current(dir.path()));
     }
 
     #[cfg(unix)]

@@ -8,12 +8,13 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::install::{self, Need};
+use crate::pages;
 use crate::workspace::{self, say};
 
 /// Run all of Toktik on this machine, at localhost:8080
 ///
-/// Installs ffmpeg if it is missing, builds, and starts `toktik up`: storage, queues and database in one process, kept
-/// under ./data, and every function. Ctrl-C ends it; the next start goes on where this one stopped.
+/// Installs ffmpeg and node if they are missing, builds pages and program, and starts `toktik up`: storage, queues and
+/// database in one process, kept under ./data, every function, and the web app. Ctrl-C ends it; the next start goes on where this one stopped.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Handed to `toktik up`, for example --listen 0.0.0.0:8080 or --data-dir DIR; `up -- --help` lists them all
@@ -22,8 +23,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let root = workspace::root()?;
     install::ensure(&[Need::Ffmpeg])?;
-    workspace::settle(&workspace::root()?)?;
+    pages::try_ensure(&root)?;
+    workspace::settle(&root)?;
     say("building toktik (the first time takes several minutes)");
     let toktik = build()?;
     say("starting toktik");
@@ -31,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Builds the all-in-one program and asks cargo where it put it.
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let mut cargo = workspace::cargo(&workspace::root()?);
     // Of the whole workspace, since features are united over what is built: what tests have compiled is taken as it is.
     cargo.args(["build", "--workspace", "--bin", "toktik"]);

@@ -3,6 +3,7 @@
 //! Started by HTTP. Which function a request is for says the table of routes, by method and path, which platforms'
 //! own routers rarely tell apart. Bodies stream through in both directions. Where the object store is not reachable for
 //! browsers by itself, requests below its bucket go to it as they are, since their signatures cover the Host.
+//! What else no route names is for the pages.
 //!
 //! Emits nothing. Never reads a token or a body, keeps no state, and knows no store but by address.
 
@@ -60,5 +61,5 @@ pub fn router(settings: &Settings) -> anyhow::Result<Router> {
     Ok(table::routes(&proxy)
         .merge(description::routes(proxy.clone()))
         .merge(server::operations())
-        .fallback(move |request| proxy.clone().store(request)))
+        .fallback(move |request| proxy.clone().rest(request)))
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use toktik_events::Function;
+use toktik_events::{Function, routes};
 use toktik_runtime::http::{Problem, layers};
 
 use crate::sender;
@@ -77,11 +77,12 @@ impl Proxy {
         answer.await.unwrap_or_else(|_| too_late(function))
     }
 
-    /// What the object store answers, if the request is for it. Its Host is signed, and stays.
-    pub(crate) async fn store(self, request: Request) -> Response {
+    /// What no route names: the object store's, whose Host is signed and stays, or a page.
+    pub(crate) async fn rest(self, request: Request) -> Response {
         match &self.settings.store {
             Some(store) if self.is_stored(request.uri().path()) => self.pass(store, request).await,
-            _ => layers::not_found().await.into_response(),
+            _ if routes::is_api(request.uri().path()) => layers::not_found().await.into_response(),
+            _ => self.function(routes::REST, request).await,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Everything else about it follows: from the routes which events reach it, from here how every host runs it.
 
-use toktik_events::{Function, routes};
+use toktik_events::Function;
 
 /// Toktik's own namespace, and the one that its addresses name.
 pub const NAMESPACE: &str = "toktik";
@@ -53,6 +53,8 @@ pub struct Deployment {
 
 /// A unit of work is planned to fit half of this.
 const DEADLINE: (&str, &str) = ("TOKTIK_TRANSCODE_DEADLINE", "600");
+/// Who comes beyond what a replica is sent is told to come again.
+const STREAMS: (&str, &str) = ("TOKTIK_STREAM_LIMIT", "500");
 /// As many as transcode is granted. It stands in the plan, which probe makes.
 const CPUS: (&str, &str) = ("TOKTIK_TRANSCODE_CPUS", "2");
 
@@ -123,6 +125,19 @@ pub const DEPLOYMENTS: &[Deployment] = &[
         ..HTTP
     },
     Deployment {
+        name: "notify",
+        about: "tells people what happens while it happens",
+        // Streams that are all but asleep.
+        concurrency: 500,
+        environment: &[STREAMS],
+        ..HTTP
+    },
+    Deployment {
+        name: "web",
+        about: "the pages that people use",
+        ..HTTP
+    },
+    Deployment {
         name: "probe",
         about: "looks at an upload in the sandbox; refuses it, or plans the work",
         environment: &[DEADLINE, CPUS],
@@ -180,7 +195,7 @@ impl Deployment {
     }
 
     pub fn answers_requests(&self) -> bool {
-        routes::HTTP.iter().any(|route| Some(route.function) == self.function())
+        self.function().is_some_and(Function::answers_requests)
     }
 
     pub fn is_public(&self) -> bool {

@@ -1,31 +1,30 @@
-//! The routers of all HTTP functions as one, and the buckets beside them on the same listener.
+//! The routers of all HTTP functions as one, and buckets and pages beside them on the same listener.
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
 use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
-use toktik_runtime::http::Problem;
 use toktik_runtime::{Context, server};
 
-/// The API, and behind it the bucket under its own name; bucket names are reserved first path segments.
-pub fn router(api: OpenApiRouter, context: &Context, s3: Router, bucket: &str) -> anyhow::Result<Router> {
+/// The API, behind it the bucket under its own name, and pages for all the rest; bucket names are reserved first path
+/// segments.
+pub fn router(
+    api: OpenApiRouter,
+    pages: Router,
+    context: &Context,
+    s3: Router,
+    bucket: &str,
+) -> anyhow::Result<Router> {
+    let pages = server::pages(pages, context);
     let bucket = format!("/{bucket}");
     let behind = tower::service_fn(move |request: Request| {
-        let (s3, stored) = (s3.clone(), is_below(request.uri().path(), &bucket));
-        async move {
-            if stored {
-                return s3.oneshot(request).await;
-            }
-            Ok::<Response, std::convert::Infallible>(Problem::not_found().into_response())
-        }
+        let stored = is_below(request.uri().path(), &bucket);
+        let behind = if stored { &s3 } else { &pages };
+        behind.clone().oneshot(request)
     });
-    let front = get(|| async { Redirect::temporary("/docs/") });
     Ok(server::router(api, context)?
         .merge(server::docs())
-        .route("/", front)
         .fallback_service(behind))
 }
 

@@ -24,7 +24,7 @@ enum Command {
     /// Run one function; `toktik run FUNCTION --help` lists its settings
     #[command(disable_help_flag = true)]
     Run {
-        /// auth, upload, videos, playback, probe, transcode, thumbnail, audio, package, dead-letter or janitor
+        /// auth, upload, videos, playback, notify, web, probe, transcode, thumbnail, audio, package, dead-letter or janitor
         #[arg(allow_hyphen_values = true)]
         function: String,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -37,6 +37,8 @@ pub fn main(function: &str, arguments: Vec<OsString>) -> ExitCode {
         Function::Upload => run_function::<toktik_upload::Upload>(&name, arguments),
         Function::Videos => run_function::<toktik_videos::Videos>(&name, arguments),
         Function::Playback => run_function::<toktik_playback::Playback>(&name, arguments),
+        Function::Notify => run_function::<toktik_notify::Notify>(&name, arguments),
+        Function::Web => run_function::<toktik_web::Web>(&name, arguments),
         Function::Probe => run_function::<toktik_probe::Probe>(&name, arguments),
         Function::Transcode => run_function::<toktik_transcode::Transcode>(&name, arguments),
         Function::Thumbnail => run_function::<toktik_thumbnail::Thumbnail>(&name, arguments),

@@ -50,6 +50,8 @@ pub struct Settings {
     #[command(flatten)]
     pub playback: toktik_playback::Settings,
     #[command(flatten)]
+    pub notify: toktik_notify::Settings,
+    #[command(flatten)]
     pub media: Media,
     #[command(flatten)]
     pub units: Units,
@@ -72,7 +74,7 @@ pub struct Up {
 pub struct Assembly {
     pub context: Context,
     pub cloud: Cloud,
-    /// API and buckets.
+    /// API, buckets and pages.
     pub router: Router,
     /// One for each function that events start.
     pub workers: Vec<Worker>,
@@ -148,11 +150,14 @@ impl Assembly {
         context.lease_check = LEASE_CHECK.min(settings.common.stores.lease_check);
         context.addresses.store_beside_api = true;
         take_over(&context, &cloud).await?;
-        let mut api = OpenApiRouter::new();
+        let (mut api, mut pages) = (OpenApiRouter::new(), Router::new());
         let mut workers = Vec::new();
         for (function, service) in services(settings, &secrets, auth, &context)? {
             if let Some(router) = service.http {
                 api = api.merge(router);
+            }
+            if let Some(router) = service.pages {
+                pages = router;
             }
             if let Some(handler) = service.events {
                 workers.push(Worker {
@@ -163,7 +168,7 @@ impl Assembly {
                 });
             }
         }
-        let router = api::router(api, &context, cloud.s3(), context.objects.bucket())?;
+        let router = api::router(api, pages, &context, cloud.s3(), context.objects.bucket())?;
         Ok(Self {
             context,
             cloud,
@@ -214,6 +219,11 @@ fn services(
     auth: toktik_auth::Settings,
     context: &Context,
 ) -> anyhow::Result<Vec<(Function, Service)>> {
+    let web = toktik_web::Settings {
+        cdn_url: settings.playback.cdn_url.clone(),
+        max_duration: settings.media.max_duration,
+        max_upload_bytes: settings.upload.max_upload_bytes,
+    };
     let mut playback = settings.playback.clone();
     playback.link_secret = playback.link_secret.or_else(|| Some(secrets.link_secret()));
     let media = || settings.media.clone();
@@ -235,6 +245,8 @@ fn services(
         started::<toktik_upload::Upload>(settings.upload.clone(), context)?,
         started::<toktik_videos::Videos>(toktik_videos::Settings {}, context)?,
         started::<toktik_playback::Playback>(playback, context)?,
+        started::<toktik_notify::Notify>(settings.notify.clone(), context)?,
+        started::<toktik_web::Web>(web, context)?,
         started::<toktik_probe::Probe>(probe, context)?,
         started::<toktik_transcode::Transcode>(transcode, context)?,
         started::<toktik_thumbnail::Thumbnail>(thumbnail, context)?,

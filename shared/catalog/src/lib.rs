@@ -9,6 +9,7 @@ pub mod feed;
 pub mod ledger;
 pub mod limits;
 pub mod outbox;
+mod progress;
 pub mod results;
 pub mod sessions;
 mod table;
@@ -20,6 +21,7 @@ use aws_sdk_dynamodb::Client;
 use chrono::Duration;
 use table::Table;
 
+pub use progress::progress;
 pub use table::Error;
 
 /// The table, for everybody who has business with it.

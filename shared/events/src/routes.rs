@@ -13,6 +13,8 @@ pub enum Function {
     Upload,
     Videos,
     Playback,
+    Notify,
+    Web,
     Probe,
     Transcode,
     Thumbnail,
@@ -23,11 +25,13 @@ pub enum Function {
 }
 
 impl Function {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Auth,
         Self::Upload,
         Self::Videos,
         Self::Playback,
+        Self::Notify,
+        Self::Web,
         Self::Probe,
         Self::Transcode,
         Self::Thumbnail,
@@ -43,6 +47,8 @@ impl Function {
             Self::Upload => "upload",
             Self::Videos => "videos",
             Self::Playback => "playback",
+            Self::Notify => "notify",
+            Self::Web => "web",
             Self::Probe => "probe",
             Self::Transcode => "transcode",
             Self::Thumbnail => "thumbnail",
@@ -51,6 +57,11 @@ impl Function {
             Self::DeadLetter => "dead-letter",
             Self::Janitor => "janitor",
         }
+    }
+
+    /// Whether people's requests start it.
+    pub fn answers_requests(self) -> bool {
+        self == REST || HTTP.iter().any(|route| route.function == self)
     }
 
     /// Whether events start it, so that it has a queue.
@@ -136,8 +147,11 @@ pub struct HttpRoute {
     pub function: Function,
 }
 
+/// Who answers what no route of the API names and what is not in a bucket: the pages, and that there is none.
+pub const REST: Function = Function::Web;
+
 pub const HTTP: &[HttpRoute] = {
-    use Function::{Auth, Playback, Upload, Videos};
+    use Function::{Auth, Notify, Playback, Upload, Videos};
     &[
         http("POST", "/api/v1/auth/register", Auth),
         http("POST", "/api/v1/auth/login", Auth),
@@ -170,8 +184,17 @@ pub const HTTP: &[HttpRoute] = {
         http("GET", "/api/v1/videos/{id}/download.mp4", Playback),
         http("POST", "/api/v1/videos/{id}/views", Playback),
         http("POST", "/api/v1/videos/{id}/links", Playback),
+        http("GET", "/api/v1/events", Notify),
     ]
 };
+
+/// Whether a path is for programs: what is not there is told them as a problem, not as a page.
+pub fn is_api(path: &str) -> bool {
+    ["/api", "/.well-known"].iter().any(|place| {
+        path.strip_prefix(place)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
 
 const fn http(method: &'static str, path: &'static str, function: Function) -> HttpRoute {
     HttpRoute { method, path, function }
@@ -191,6 +214,12 @@ mod tests {
             [Function::Thumbnail, Function::Audio]
         );
         assert!(targets("toktik.video.accepted.v10").is_empty());
+    }
+
+    #[test]
+    fn pages_are_what_is_not_for_programs() {
+        assert!(is_api("/api/v1/nothing") && is_api("/api") && is_api("/.well-known/x"));
+        assert!(!is_api("/") && !is_api("/apis") && !is_api("/v/1"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Context {
     /// How long a step or a delivery is somebody's without a sign of life.
     pub lease: Duration,
     pub lease_check: Duration,
+    /// An answer reaches whoever asked while it is still being written. Lambda keeps it until it is whole.
+    pub streams: bool,
 }
 
 /// SDK clients for the three stores.
@@ -93,6 +95,7 @@ impl Context {
             addresses: common.addresses.clone(),
             lease,
             lease_check: lease_check.min(sign_of_life(lease)),
+            streams: true,
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::Router;
 use tokio_util::sync::CancellationToken;
 use toktik_events::intake::{self, Unreadable};
 use toktik_events::{Event, Function, Message};
@@ -24,6 +25,8 @@ pub trait Serverless: 'static {
 #[derive(Default)]
 pub struct Service {
     pub http: Option<OpenApiRouter>,
+    /// Answers requests that no route of the API names.
+    pub pages: Option<Router>,
     pub events: Option<Arc<dyn Handler>>,
 }
 
@@ -31,14 +34,25 @@ impl Service {
     pub fn http(router: OpenApiRouter) -> Self {
         Self {
             http: Some(router),
-            events: None,
+            ..Self::default()
         }
+    }
+
+    pub fn pages(router: Router) -> Self {
+        Self {
+            pages: Some(router),
+            ..Self::default()
+        }
+    }
+
+    pub fn answers_requests(&self) -> bool {
+        self.http.is_some() || self.pages.is_some()
     }
 
     pub fn events(handler: impl Handler) -> Self {
         Self {
-            http: None,
             events: Some(Arc::new(handler)),
+            ..Self::default()
         }
     }
 }

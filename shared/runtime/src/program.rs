@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use toktik_events::{Function, routes};
+use toktik_events::Function;
 use toktik_identity::{Verifier, VerifySettings};
 use toktik_media::sandbox;
 
@@ -71,7 +71,8 @@ fn serve<F: Serverless>(cli: Cli<F::Settings>) -> anyhow::Result<()> {
     runtime.block_on(async {
         let clients = Clients::from_environment().await;
         let verifier = verifier::<F>(&cli.verify)?;
-        let context = Context::new(&cli.common, clients, Arc::new(verifier))?;
+        let mut context = Context::new(&cli.common, clients, Arc::new(verifier))?;
+        context.streams = cli.common.server.host() != Host::Lambda;
         let service = F::start(cli.own, &context)?;
         let stop = stop_signal()?;
         match (&service.events, cli.common.server.host()) {
@@ -102,8 +103,7 @@ pub fn allow_connections() {
 
 /// Only functions that answer requests need keys.
 fn verifier<F: Serverless>(settings: &VerifySettings) -> anyhow::Result<Verifier> {
-    let answers_requests = routes::HTTP.iter().any(|route| route.function == F::NAME);
-    if answers_requests {
+    if F::NAME.answers_requests() {
         Ok(settings.verifier()?)
     } else {
         Ok(Verifier::closed())
@@ -137,19 +137,17 @@ async fn work(
 
 async fn listen(
     function: Function,
-    service: Service,
+    mut service: Service,
     context: Context,
     common: &Common,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = common.server.listen();
-    let api = service.http.unwrap_or_default();
-    let mut router = server::router(api, &context)?;
+    let mut router = server::alone(&mut service, &context)?;
     if let Some(handler) = service.events {
         let token = common.events.events_token.clone();
         router = router.merge(server::events(function, handler, context, token, stop.clone()));
     }
-    let router = router.fallback(crate::http::layers::not_found);
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address}"))?;

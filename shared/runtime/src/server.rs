@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures::StreamExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
@@ -18,6 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::context::Context;
+use crate::function::Service;
 use crate::http::{AddressBook, Gate, layers};
 pub use crate::inbox::events;
 use crate::telemetry;
@@ -43,6 +48,29 @@ struct Document;
 pub fn router(api: OpenApiRouter, context: &Context) -> anyhow::Result<Router> {
     let (router, described) = api.split_for_parts();
     let document = document(described);
+    let (gate, book) = knowledge(context);
+    Ok(layers::around(router, gate, book)
+        .merge(operations())
+        .merge(description(&document)))
+}
+
+/// Pages that answer what no route of the API names.
+pub fn pages(pages: Router, context: &Context) -> Router {
+    let (gate, book) = knowledge(context);
+    layers::around_pages(pages, gate, book)
+}
+
+/// What one function answers to requests, on a host of its own.
+pub fn alone(service: &mut Service, context: &Context) -> anyhow::Result<Router> {
+    let router = router(service.http.take().unwrap_or_default(), context)?;
+    Ok(match service.pages.take() {
+        Some(rest) => router.fallback_service(pages(rest, context)),
+        None => router.fallback(layers::not_found),
+    })
+}
+
+/// What every request is read with.
+fn knowledge(context: &Context) -> (Gate, AddressBook) {
     let gate = Gate {
         verifier: Arc::clone(&context.verifier),
         clock: context.clock.clone(),
@@ -50,9 +78,7 @@ pub fn router(api: OpenApiRouter, context: &Context) -> anyhow::Result<Router> {
     let book = AddressBook {
         addresses: context.addresses.clone(),
     };
-    Ok(layers::around(router, gate, book)
-        .merge(operations())
-        .merge(description(&document)))
+    (gate, book)
 }
 
 /// `/healthz`, `/readyz` and `/metrics`, and the first two as `OpenFaaS` calls them.
@@ -99,10 +125,21 @@ pub fn docs() -> Router {
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(telemetry::keep_up()));
     let stopped = stop.clone();
+    let router = router.layer(from_fn_with_state(stop.clone(), end_streams));
     let app = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move { stopped.cancelled().await });
     tokio::select! {
         served = server => served.context("serving requests"),
         () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
     }
+}
+
+/// A stream of events has no end of its own to wait for; whoever reads it opens another one.
+async fn end_streams(State(stop): State<CancellationToken>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/event-stream")) {
+        return response;
+    }
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(stop.cancelled_owned())))
 }

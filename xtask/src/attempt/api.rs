@@ -53,11 +53,23 @@ struct Tokens {
 impl Api {
     /// A new account with a random name, signed in.
     pub(crate) fn register(server: &str) -> Result<Self> {
+        Self::register_as(server, Account::random()?)
+    }
+
+    /// A new account with this name, signed in.
+    pub(crate) fn named(server: &str, username: &str, password: &str) -> Result<Self> {
+        let account = Account {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        };
+        Self::register_as(server, account)
+    }
+
+    fn register_as(server: &str, account: Account) -> Result<Self> {
         let server = server.trim_end_matches('/').to_owned();
         if !is_absolute(&server) {
             bail!("--server {server}: an address like http://localhost:8080 is wanted");
         }
-        let account = Account::random()?;
         let mut api = Self {
             http: agent(),
             server,
@@ -95,6 +107,10 @@ impl Api {
 
     pub(crate) fn post(&mut self, path: &str, body: &Value) -> Result<Answer> {
         self.signed_in("POST", path, Some(body))
+    }
+
+    pub(crate) fn put_empty(&mut self, path: &str) -> Result<Answer> {
+        self.signed_in("PUT", path, None)
     }
 
     /// A token lives for minutes, an upload may take hours: on 401 a new one is fetched, once.

@@ -9,16 +9,16 @@ pub(crate) mod clip;
 mod problem;
 mod progress;
 pub(crate) mod upload;
-mod watch;
+pub(crate) mod watch;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use api::Api;
 use clip::Clip;
@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 /// How it ended, if nothing went wrong on the way.
-enum Outcome {
+pub(crate) enum Outcome {
     /// The absolute URL of the playlist.
     Ready(String),
     /// Why the clip is not wanted, in a sentence.
@@ -82,13 +82,36 @@ fn follow(args: &Args) -> Result<Outcome> {
         Err(why) => return Ok(Outcome::Refused(why)),
     };
     let id = &created.video.id;
-    upload::send(&mut api, id, &clip, &created.upload)?;
+    if let Some(why) = deliver(&mut api, &clip, &created)? {
+        return Ok(Outcome::Refused(why));
+    }
+    watch::until_final(&mut api, id, Duration::from_secs(args.patience))
+}
+
+/// Uploads a clip with these words and returns its id; nothing of it is waited for.
+pub(crate) fn post(api: &mut Api, file: &Path, words: Value) -> Result<String> {
+    let clip = Clip::open(file)?;
+    let mut fields = json!({"filename": clip.name, "size": clip.size, "content_type": clip.content_type()});
+    if let (Some(fields), Value::Object(words)) = (fields.as_object_mut(), words) {
+        fields.extend(words);
+    }
+    let created: Created = api.post("/videos", &fields)?.parse("announcing the clip")?;
+    match deliver(api, &clip, &created)? {
+        Some(why) => bail!("{} was refused: {why}", file.display()),
+        None => Ok(created.video.id),
+    }
+}
+
+/// Sends the bytes; says why they are not wanted, if so.
+fn deliver(api: &mut Api, clip: &Clip, created: &Created) -> Result<Option<String>> {
+    let id = &created.video.id;
+    upload::send(api, id, clip, &created.upload)?;
     let completed = api.post(&format!("/videos/{id}/upload/complete"), &json!({}))?;
     if completed.refuses_the_file() {
-        return Ok(Outcome::Refused(completed.sentence()));
+        return Ok(Some(completed.sentence()));
     }
     completed.accept("completing the upload")?;
-    watch::until_final(&mut api, id, Duration::from_secs(args.patience))
+    Ok(None)
 }
 
 /// Tells the server what will come: an upload plan, or the reason why it does not want that.

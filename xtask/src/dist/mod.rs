@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::install::{self, Need};
+use crate::pages;
 use crate::workspace::{self, say};
 
 /// Build what is shipped: programs, Lambda zips, images
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         bail!("what is shipped runs on Linux; say for which architecture: --target x86_64-unknown-linux-gnu");
     }
     programs::check_target(&root, &target)?;
+    pages::ensure(&root)?;
     let dist = root.join("target/dist");
     let programs = programs::build(&root, &target, &dist.join("bin"))?;
     let zips = dist.join("lambda");

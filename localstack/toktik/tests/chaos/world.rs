@@ -36,6 +36,7 @@ const WORKERS: [Function; 7] = [
     Function::DeadLetter,
     Function::Package,
 ];
+/// Those that change something: notify and web only read.
 const SERVERS: [Function; 4] = [Function::Auth, Function::Upload, Function::Videos, Function::Playback];
 /// The least there is, seconds: each kill in the middle of a step costs so much.
 const LEASE: &str = "3";

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
-use toktik_events::routes;
+use serde_json::{Value, json};
+use toktik_events::{Function, routes};
 
 use crate::client::{client, send};
+use crate::listener::Listener;
 use crate::running::{Running, toktik};
 use crate::stage::{Host, Stage};
 
@@ -31,6 +32,42 @@ async fn every_route_leads_to_its_function() {
     assert_eq!(refused.header("allow"), "GET, POST");
     let head = gateway.call(Method::HEAD, "/api/v1/videos", None, None).await;
     assert_eq!(head.status, StatusCode::OK);
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_pass_while_their_stream_is_open() {
+    let stage = Stage::open(Host::Queue).await;
+    let gateway = &stage.gateway;
+    let token = gateway.token().await;
+    let stream = client().get(format!("{}/api/v1/events", gateway.base));
+    let mut stream = Listener::open(stream.bearer_auth(&token)).await;
+    let clip = json!({"title": "A", "filename": "a.mp4", "size": 1, "content_type": "video/mp4"});
+    let created = gateway
+        .call(Method::POST, "/api/v1/videos", Some(&token), Some(clip))
+        .await;
+    let id = created.expect(StatusCode::CREATED)["video"]["id"].take();
+    let told = stream.until("clip", |_| true).await;
+    assert_eq!((&told["id"], &told["status"]), (&id, &json!("uploading")));
+    let path = format!("/api/v1/videos/{}/upload", id.as_str().unwrap());
+    let gone = gateway.call(Method::DELETE, &path, Some(&token), None).await;
+    gone.expect(StatusCode::NO_CONTENT);
+    stream.until("clip", |clip| clip["status"] == "deleted").await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_route_names_is_a_page() {
+    let stage = Stage::open(Host::Queue).await;
+    for path in ["/", "/browse", "/v/x", "/nothing", "/oembed", "/robots.txt"] {
+        let through = stage.gateway.call(Method::GET, path, None, None).await;
+        let direct = stage.functions[&Function::Web]
+            .call(Method::GET, path, None, None)
+            .await;
+        assert_eq!((through.status, &through.body), (direct.status, &direct.body), "{path}");
+        let policy = "content-security-policy";
+        assert_eq!(through.headers.get(policy), direct.headers.get(policy), "{path}");
+    }
     stage.close().await;
 }
 

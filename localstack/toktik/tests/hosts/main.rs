@@ -14,6 +14,9 @@ mod clips;
 mod customer;
 mod gateway;
 mod http;
+#[allow(dead_code, reason = "the other suite needs more of it")]
+#[path = "../it/listener.rs"]
+mod listener;
 mod names;
 mod outcome;
 mod queue;

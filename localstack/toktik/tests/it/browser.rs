@@ -1,6 +1,8 @@
 //! A real browser plays what comes out: headless Chromium, from a page of another origin, both with hls.js and with the
 //! player for HLS that Chromium itself has.
 
+mod web;
+
 use std::path::PathBuf;
 
 use serde_json::Value;

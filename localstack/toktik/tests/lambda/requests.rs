@@ -194,3 +194,48 @@ async fn a_client_is_known_by_its_address_and_not_by_what_it_says() {
     assert_eq!(register("2001:db8::1", "198.51.100.1", false).await, created);
     site.close().await;
 }
+
+/// Lambda keeps an answer until it is whole: a stream tells how things are, and is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_events_ends_at_once() {
+    let site = Site::open(&[Function::Auth, Function::Upload, Function::Notify]).await;
+    let token = site.token().await;
+    let clip = json!({"title": "A", "filename": "a.mp4", "size": 1, "content_type": "video/mp4"});
+    let created = site
+        .call(Function::Upload, Method::POST, "/videos", Some(&token), Some(clip))
+        .await;
+    let id = created.expect(StatusCode::CREATED)["video"]["id"].take();
+    let told = site
+        .call(Function::Notify, Method::GET, "/events", Some(&token), None)
+        .await;
+    assert_eq!(
+        (told.status, told.header("content-type")),
+        (StatusCode::OK, "text/event-stream")
+    );
+    let text = told.text();
+    let events: Vec<&str> = text.split("\n\n").filter(|block| !block.is_empty()).collect();
+    assert_eq!(events.len(), 2, "{text}");
+    assert!(events[0].contains("retry: 3000"), "{text}");
+    assert!(
+        events[1].contains("event: clip") && events[1].contains(id.as_str().unwrap()),
+        "{text}"
+    );
+    site.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_answered_too() {
+    let site = Site::open(&[Function::Web]).await;
+    let page = site
+        .invoke(Function::Web, &payload_2("GET", "/", "192.0.2.7", &json!({})))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&page["statusCode"], &page["headers"]["content-type"]),
+        (&json!(200), &json!("text/html; charset=utf-8"))
+    );
+    let missing = payload_2("GET", "/nothing", "192.0.2.7", &json!({}));
+    let missing = site.invoke(Function::Web, &missing).await.unwrap();
+    assert_eq!(missing["statusCode"], 404, "{missing}");
+    site.close().await;
+}

@@ -25,19 +25,32 @@ const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
 /// The router as a host serves it.
 pub fn around(api: Router, gate: Gate, book: AddressBook) -> Router {
-    let behind_gateway = book.addresses.trust_proxy == Trust::Forwarded;
-    let api = api
+    let trust = book.addresses.trust_proxy;
+    let api = within(api, gate, book).layer(cross_origin());
+    believing(api, trust)
+}
+
+/// The same for pages: no other page has any business with them.
+pub fn around_pages(pages: Router, gate: Gate, book: AddressBook) -> Router {
+    let trust = book.addresses.trust_proxy;
+    believing(within(pages, gate, book), trust)
+}
+
+fn within(router: Router, gate: Gate, book: AddressBook) -> Router {
+    router
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(observe))
         .layer(Extension(gate))
         .layer(Extension(book))
         .layer(CompressionLayer::new())
-        .layer(cross_origin());
-    if behind_gateway {
-        return api.layer(from_fn(forwarded::believe));
+}
+
+fn believing(router: Router, trust: Trust) -> Router {
+    if trust == Trust::Forwarded {
+        return router.layer(from_fn(forwarded::believe));
     }
-    api
+    router
 }
 
 /// Any page may use the API and play clips, with a bearer token or as a stranger. Cookies are not for them: without

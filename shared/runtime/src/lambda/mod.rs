@@ -29,7 +29,6 @@ use tower::util::MapFutureLayer;
 use crate::context::Context;
 use crate::delivery::{Desk, Settled};
 use crate::function::{Handler, Service};
-use crate::http::layers;
 use crate::server;
 use crate::settings::RUNTIME_API;
 
@@ -81,15 +80,16 @@ impl Invocation {
 /// Serves invocations until told to stop, then lets the one that is under way be answered.
 pub(crate) async fn run(
     function: Function,
-    service: Service,
+    mut service: Service,
     context: Context,
     concurrency: usize,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     check_environment()?;
-    let router = match service.http {
-        Some(api) => Some(server::router(api, &context)?.fallback(layers::not_found)),
-        None => None,
+    let router = if service.answers_requests() {
+        Some(server::alone(&mut service, &context)?)
+    } else {
+        None
     };
     let lambda = Arc::new(Lambda {
         function,

@@ -140,6 +140,7 @@ fn rows() -> Vec<Row> {
         plain("POST", "/api/v1/videos", [401, 201, 201]).of_account().with(new),
         plain("GET", "/api/v1/videos", [200; 3]),
         plain("GET", "/api/v1/me/videos", [401, 200, 200]),
+        plain("GET", "/api/v1/events", [401, 200, 200]),
         commanded("GET", "/api/v1/videos/{id}/upload/parts", 409),
         commanded("POST", "/api/v1/videos/{id}/upload/parts", 409).with(json!({"part_numbers": [1]})),
         commanded("POST", "/api/v1/videos/{id}/upload/complete", 202).with(json!({})),

@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    toktik_runtime::main::<toktik_notify::Notify>()
+}

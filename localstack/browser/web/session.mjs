@@ -1,0 +1,50 @@
+// A session outlives its access cookie without anybody noticing, in two tabs at once; signing out ends it in both.
+//
+//   node session.mjs BASE_URL
+import { assert, scenario } from './scenario.mjs';
+
+await scenario(async (stage) => {
+  const person = await stage.person();
+  await person.signUp(`sid${process.pid}`);
+  const other = await person.context.newPage();
+  stage.watch(other);
+  await other.goto(new URL('/my', stage.base).href);
+  await person.go('/my');
+
+  const refreshes = [];
+  person.context.on('request', (request) => {
+    if (request.url().endsWith('/auth/refresh')) refreshes.push(request);
+  });
+  // As if fifteen minutes had passed: the cookie is gone, and the page knows that it ran out.
+  await person.context.clearCookies({ name: 'toktik_access' });
+  await person.page.evaluate(() => {
+    const known = JSON.parse(localStorage.getItem('toktik.session'));
+    localStorage.setItem('toktik.session', JSON.stringify({ ...known, until: Date.now() - 1000 }));
+  });
+  await Promise.all([person.page.reload(), other.reload()]);
+  for (const page of [person.page, other]) {
+    await page.getByRole('heading', { name: 'No clips yet' }).waitFor();
+  }
+  // One after the other, never two at once: a token used twice would end the session. The second tab may not have heard of
+  // the first one's yet, and trade the new token again.
+  assert(refreshes.length === 1 || refreshes.length === 2, `${refreshes.length} refreshes`);
+  await person.page.reload();
+  await person.page.getByRole('heading', { name: 'No clips yet' }).waitFor();
+
+  const kept = await person.page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie);
+  assert.doesNotMatch(kept, /eyJ|tkr_/, 'no token is within reach of scripts');
+
+  await person.follow(`sid${process.pid}`);
+  await person.button('Sign out').click();
+  await person.page.waitForURL(new URL('/', stage.base).href);
+  await other.getByRole('link', { name: 'Sign in' }).first().waitFor();
+  const cookies = await person.context.cookies();
+  assert.deepEqual(cookies.filter(({ name }) => name.startsWith('toktik_')), [], 'cookies are taken away');
+  // Wrong credentials are told in words.
+  stage.forgive(/401/);
+  await person.go('/signin');
+  await person.page.getByLabel('Name or e-mail').fill('nobody');
+  await person.page.getByLabel('Password').fill('wrong wrong wrong');
+  await person.button('Sign in').click();
+  return { told: await person.page.getByRole('alert').innerText() };
+});

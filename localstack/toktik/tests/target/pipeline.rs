@@ -82,8 +82,9 @@ async fn one_address_is_all_that_a_browser_needs() {
         assert!(url.starts_with(&site.front.base), "{url} leads past the gateway");
         send(signed(&created["upload"], bytes)).await.expect(StatusCode::OK);
         let id = created["video"]["id"].as_str().unwrap();
-        let done = site.post(&token, &format!("/api/v1/videos/{id}/upload/complete"), json!({}));
-        done.await.expect(StatusCode::ACCEPTED);
+        let complete = format!("/api/v1/videos/{id}/upload/complete");
+        let done = site.post(&token, &complete, json!({})).await;
+        done.expect(StatusCode::ACCEPTED);
         let video = site.front.until_ready(id).await;
         play(video["urls"]["playlist"].as_str().unwrap()).await;
         site.close().await;

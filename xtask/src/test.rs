@@ -278,6 +278,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_suite_runs_where_it_is_told_to_or_everywhere_that_is_free() {
+        let places = |targets: &[Target], rest: &[&str]| {
+            let rest = rest.iter().map(|word| (*word).to_owned()).collect();
+            places(&Args {
+                targets: targets.to_vec(),
+                rest,
+            })
+        };
+        assert_eq!(places(&[], &[]), Target::LOCAL);
+        assert_eq!(places(&[], &["a_name"]), [Target::Embedded]);
+        assert_eq!(places(&[Target::Aws], &["a_name"]), [Target::Aws]);
+        assert!(
+            !Target::LOCAL.contains(&Target::Aws),
+            "nobody pays who has not asked for it"
+        );
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_child_that_hangs_is_killed() {

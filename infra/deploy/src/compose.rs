@@ -24,7 +24,7 @@ const STORE: &str = "http://store:9000";
 const QUEUES: &str = "http://queues:9324";
 const TABLE: &str = "http://table:8000";
 
-/// What MinIO and RustFS call the webhook that they tell of uploads.
+/// What `MinIO` and `RustFS` call the webhook that they tell of uploads.
 const MINIO_WEBHOOK: &str = "arn:minio:sqs::toktik:webhook";
 const RUSTFS_WEBHOOK: &str = "arn:rustfs:sqs:us-east-1:toktik:webhook";
 

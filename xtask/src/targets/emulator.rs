@@ -46,24 +46,21 @@ impl Emulator {
             directory: directory.to_path_buf(),
         };
         let mut command = Command::new(python);
-        match target {
-            Target::Ministack => {
-                command
-                    .args(["-m", "ministack"])
-                    .env("GATEWAY_PORT", port.to_string())
-                    .env("BIND_HOST", "127.0.0.1");
-                emulator.spawn(target.name(), &mut command)?;
-                emulator.until_it_says("/_ministack/health", "")?;
-            }
-            _ => {
-                let toktik = built(root)?;
-                let dynamodb = emulator.dynamodb(&toktik)?;
-                localstack(&mut command, root, port, &dynamodb);
-                emulator.hook(&mut command, root, &toktik)?;
-                emulator.spawn(target.name(), &mut command)?;
-                // By then its hook has made bucket, queues and table under their usual names.
-                emulator.until_it_says("/_localstack/init/ready", "SUCCESSFUL")?;
-            }
+        if target == Target::Ministack {
+            command
+                .args(["-m", "ministack"])
+                .env("GATEWAY_PORT", port.to_string())
+                .env("BIND_HOST", "127.0.0.1");
+            emulator.spawn(target.name(), &mut command)?;
+            emulator.until_it_says("/_ministack/health", "")?;
+        } else {
+            let toktik = built(root)?;
+            let dynamodb = emulator.dynamodb(&toktik)?;
+            localstack(&mut command, root, port, &dynamodb);
+            emulator.hook(&mut command, root, &toktik)?;
+            emulator.spawn(target.name(), &mut command)?;
+            // By then its hook has made bucket, queues and table under their usual names.
+            emulator.until_it_says("/_localstack/init/ready", "SUCCESSFUL")?;
         }
         say(&format!("{} is at {}", target.name(), emulator.endpoint));
         Ok(emulator)
@@ -127,9 +124,10 @@ impl Emulator {
 
     /// The hook that compose mounts into LocalStack's container, where LocalStack on a host looks for it.
     fn hook(&self, command: &mut Command, root: &Path, toktik: &Path) -> Result<()> {
-        let init = self.directory.join("etc/localstack/init");
-        fs::create_dir_all(&init)?;
-        std::os::unix::fs::symlink(root.join("localstack/init/ready.d"), init.join("ready.d"))?;
+        let hooks = self.directory.join("etc/localstack/init/ready.d");
+        fs::create_dir_all(&hooks)?;
+        let hook = root.join("localstack/init/ready.d/provision.sh");
+        fs::copy(&hook, hooks.join("provision.sh")).with_context(|| format!("cannot read {}", hook.display()))?;
         let beside = toktik.parent().context("toktik lies nowhere")?.to_path_buf();
         let path = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths(std::iter::once(beside).chain(env::split_paths(&path)))?;

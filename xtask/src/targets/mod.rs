@@ -30,11 +30,11 @@ const RECORD: &str = "TOKTIK_TEST_RECORD";
 pub(crate) enum Target {
     /// A `toktik cloud` for each test
     Embedded,
-    /// LocalStack from PyPI, installed and started here
+    /// LocalStack, installed and started here
     Localstack,
-    /// MiniStack from PyPI, installed and started here
+    /// MiniStack, installed and started here
     Ministack,
-    /// Whatever AWS_ENDPOINT_URL, AWS_REGION and credentials in the environment lead to: AWS itself, if no endpoint is set
+    /// AWS, by the credentials and region in the environment; or what an endpoint there leads to
     Aws,
 }
 

@@ -49,9 +49,11 @@ pub(super) fn shown(columns: &[(&str, Column)]) -> String {
             let outcome = column.get(*test);
             let verdict = outcome.map_or("NOT RUN", |outcome| outcome.verdict.as_str());
             let said = outcome.map_or(&[][..], |outcome| outcome.remarks.as_slice());
-            let mark = |remark: &String| note(&mut remarks, format!("{target} {remark}"));
-            let marks: String = said.iter().map(mark).map(|number| format!(" [{number}]")).collect();
-            let _ = write!(line, "  {:<11}", format!("{verdict}{marks}"));
+            let mut cell = verdict.to_owned();
+            for remark in said {
+                let _ = write!(cell, " [{}]", note(&mut remarks, format!("{target} {remark}")));
+            }
+            let _ = write!(line, "  {cell:<11}");
         }
         lines.push(line);
     }

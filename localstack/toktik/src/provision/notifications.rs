@@ -26,9 +26,10 @@ const WITHOUT: &str =
 pub(super) async fn visit(visit: &mut Visit<'_>, client: &Client, has_bucket: bool, told: &Told) -> anyhow::Result<()> {
     let bucket = visit.stores.bucket.clone();
     let what = format!("notification of {bucket}");
-    let there = match has_bucket {
-        true => configured(client, &bucket).await?,
-        false => Some(nothing()),
+    let there = if has_bucket {
+        configured(client, &bucket).await?
+    } else {
+        Some(nothing())
     };
     let Some(there) = there else {
         visit.report.note(what, State::NotServed(WITHOUT));

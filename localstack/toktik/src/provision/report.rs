@@ -67,7 +67,14 @@ impl fmt::Display for Report {
             writeln!(f, "{what:<width$}  {state}")?;
         }
         if self.differs() {
-            writeln!(f, "Nothing was changed. Once what differs is mended, run this again.")?;
+            // Whether it is another's can show only once ours is there.
+            let made = self.findings.iter().any(|found| found.state == State::Created);
+            let changed = if made {
+                "What was missing is made."
+            } else {
+                "Nothing was changed."
+            };
+            writeln!(f, "{changed} Once what differs is mended, run this again.")?;
         }
         Ok(())
     }

@@ -80,6 +80,13 @@ impl Account {
         }
     }
 
+    /// Where the store is; none where S3 has an address of its own for each bucket.
+    pub(crate) fn store(&self) -> Option<String> {
+        let told = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        let told = || told.iter().find_map(|name| std::env::var(name).ok());
+        self.cloud.as_ref().map(|cloud| cloud.base.clone()).or_else(told)
+    }
+
     /// As functions on the target have it.
     pub(crate) fn catalog(&self) -> Catalog {
         Catalog::new(self.clients.dynamodb.clone(), self.prefix.clone())

@@ -68,6 +68,31 @@ async fn a_clip_goes_from_upload_to_playback_and_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_address_is_all_that_a_browser_needs() {
+    on_target("one_address_is_all_that_a_browser_needs", async |account, record| {
+        let Some(store) = account.store() else {
+            record.does_not_apply("has an address for each bucket, which browsers reach by themselves");
+            return;
+        };
+        let site = Site::in_front_of(account, &store).await;
+        let token = site.front.token().await;
+        let bytes = tiny_clip(account.directory.path());
+        let created = site.announce(&token, bytes.len()).await;
+        let url = created["upload"]["url"].as_str().unwrap();
+        assert!(url.starts_with(&site.front.base), "{url} leads past the gateway");
+        send(signed(&created["upload"], bytes)).await.expect(StatusCode::OK);
+        let id = created["video"]["id"].as_str().unwrap();
+        let complete = format!("/api/v1/videos/{id}/upload/complete");
+        let done = site.post(&token, &complete, json!({})).await;
+        done.expect(StatusCode::ACCEPTED);
+        let video = site.front.until_ready(id).await;
+        play(video["urls"]["playlist"].as_str().unwrap()).await;
+        site.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_stores_word_alone_starts_processing() {
     on_target("the_stores_word_alone_starts_processing", async |account, _| {
         let site = Site::open(account).await;

@@ -9,6 +9,7 @@ pub(crate) struct Record {
     file: Option<PathBuf>,
     /// What the target does otherwise than AWS, and what came of it.
     remarks: Vec<&'static str>,
+    applies: bool,
 }
 
 impl Record {
@@ -17,6 +18,7 @@ impl Record {
         let record = Self {
             file: directory.map(|directory| directory.join(test)),
             remarks: Vec::new(),
+            applies: true,
         };
         record.write("did not end");
         record
@@ -31,8 +33,14 @@ impl Record {
         known
     }
 
+    /// What the test is about does not exist on this target, for this reason.
+    pub(crate) fn does_not_apply(&mut self, why: &'static str) {
+        self.applies = false;
+        self.remarks.push(why);
+    }
+
     pub(crate) fn passed(&self) {
-        self.write("passed");
+        self.write(if self.applies { "passed" } else { "n/a" });
     }
 
     pub(crate) fn failed(&self) {

@@ -62,9 +62,12 @@ impl Serverless for Videos {
 struct Desk {
     context: Context,
     names: Names,
-    clips: Crowd<(VideoId, ServiceAddress), Result<Option<Arc<Shown>>, Problem>>,
-    feeds: Crowd<(FeedQuery, ServiceAddress), Result<Entity, Problem>>,
+    clips: Crowd<(VideoId, ServiceAddress), Read<Option<Arc<Shown>>>>,
+    feeds: Crowd<(FeedQuery, ServiceAddress), Read<Entity>>,
 }
+
+/// What everybody who asked is told, be it that something went wrong.
+type Read<T> = Result<T, Problem>;
 
 impl Desk {
     async fn visible(&self, id: VideoId, viewer: Option<&Identity>) -> Result<Video, Problem> {

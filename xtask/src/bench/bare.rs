@@ -40,10 +40,8 @@ impl Ladder {
                 let threads: Vec<_> = lists
                     .map(|(runs, folder)| scope.spawn(|| one_by_one(runs, folder)))
                     .collect();
-                let ended = threads.into_iter().map(|thread| thread.join());
-                ended
-                    .map(|result| result.map_err(|_| anyhow!("a thread panicked"))?)
-                    .collect()
+                let mut ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+                ended.try_for_each(|result| result.map_err(|_| anyhow!("a thread panicked"))?)
             })
         })
     }

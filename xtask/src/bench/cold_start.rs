@@ -43,10 +43,10 @@ pub(super) fn measure(programs: &Programs) -> Result<Vec<Figure>> {
             }
         }
     }
-    figures(starts)
+    figures(&starts)
 }
 
-fn figures(starts: BTreeMap<String, Vec<Start>>) -> Result<Vec<Figure>> {
+fn figures(starts: &BTreeMap<String, Vec<Start>>) -> Result<Vec<Figure>> {
     let median = |starts: &[Start]| -> Option<(Duration, u64)> {
         let mut times: Vec<Duration> = starts.iter().map(|start| start.answered).collect();
         let mut sizes: Vec<u64> = starts.iter().map(|start| start.resident).collect();
@@ -57,7 +57,7 @@ fn figures(starts: BTreeMap<String, Vec<Start>>) -> Result<Vec<Figure>> {
     let hello = starts.get(HELLO).and_then(|starts| median(starts));
     let (least, _) = hello.context("the least server was not measured")?;
     let mut figures = Vec::new();
-    for (program, starts) in &starts {
+    for (program, starts) in starts {
         let (answered, resident) = median(starts).context("a function was not started")?;
         let figure = |name: &str, value: f64, unit: &str| Figure::new(SECTION, program, name, value, unit);
         let more = milliseconds(answered) - milliseconds(least);
@@ -171,7 +171,7 @@ mod tests {
             ("toktik-auth".to_owned(), starts(&[21, 20, 90], 16)),
             ("toktik-slow".to_owned(), starts(&[21, 20, 19], 26)),
         ]);
-        let figures = figures(measured).unwrap();
+        let figures = figures(&measured).unwrap();
         let of = |program: &str, name: &str| {
             let mut of_it = figures.iter().filter(|figure| figure.subject == program);
             of_it.find(|figure| figure.name == name).unwrap().value

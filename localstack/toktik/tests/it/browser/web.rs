@@ -150,8 +150,7 @@ async fn a_clip_plays_without_scripts() {
 async fn a_clip_that_grows_plays_from_its_start_and_keeps_its_place() {
     let data = temporary();
     let path = data.path();
-    let picture =
-        "-f lavfi -i testsrc2=size=854x480:rate=30:duration=24 -f lavfi -i sine=duration=24 -pix_fmt yuv420p";
+    let picture = "-f lavfi -i testsrc2=size=854x480:rate=30:duration=24 -f lavfi -i sine=duration=24 -pix_fmt yuv420p";
     let codecs = "-c:v libx264 -preset ultrafast -c:a aac";
     let arguments = format!("{picture} {codecs}");
     make(path, "long.mp4", &arguments.split_whitespace().collect::<Vec<_>>());

@@ -77,7 +77,10 @@ async function swipe(stage, titles) {
   await person.go('/');
   await playing(person, titles[0]);
   const devtools = await person.context.newCDPSession(person.page);
-  await devtools.send('Input.synthesizeScrollGesture', { x: 195, y: 600, yDistance: -500, gestureSourceType: 'touch', speed: 2000 });
+  const touch = (type, ...touchPoints) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints });
+  await touch('touchStart', { x: 195, y: 650 });
+  for (let y = 615; y >= 160; y -= 35) await touch('touchMove', { x: 195, y });
+  await touch('touchEnd');
   await playing(person, titles[1]);
   return true;
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -21,13 +22,12 @@ use crate::stage::{Host, Stage};
 pub(crate) async fn names(doors: HashMap<String, String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let route = any(
-        move |Path((function, rest)): Path<(String, String)>, request: Request| {
-            let door = doors[&function].clone();
-            async move { pass(&format!("{door}/{rest}"), request).await }
-        },
-    );
-    let router = Router::new().route("/{function}/{*rest}", route);
+    let route = any(move |Path(path): Path<String>, request: Request| {
+        let (function, rest) = path.split_once('/').unwrap_or((&path, ""));
+        let url = format!("{}/{rest}", doors[function]);
+        async move { pass(&url, request).await }
+    });
+    let router = Router::new().route("/{*path}", route);
     tokio::spawn(async move { axum::serve(listener, router).await });
     base
 }
@@ -43,8 +43,11 @@ async fn pass(url: &str, request: Request) -> Response {
         .request(parts.method, format!("{url}{query}"))
         .headers(parts.headers)
         .body(body);
-    let answer = send(passed).await;
-    (answer.status, answer.headers, answer.body).into_response()
+    let answer = passed.send().await.unwrap();
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
+    headers.remove("transfer-encoding");
+    // A stream of events has to pass while it is open.
+    (status, headers, Body::from_stream(answer.bytes_stream())).into_response()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -350,7 +350,7 @@ async fn assets(house: &House) -> BTreeSet<String> {
             if !found.contains(&path) {
                 let asset = fetch(house, &path).await;
                 assert_eq!(asset.status, StatusCode::OK, "{path}");
-                if path.ends_with(".js") || path.ends_with(".css") {
+                if ["js", "css"].contains(&kind(&path)) {
                     texts.push(asset.text());
                 }
                 found.insert(path);
@@ -362,6 +362,10 @@ async fn assets(house: &House) -> BTreeSet<String> {
         "the pages are not built: `cargo xtask test` builds them"
     );
     found
+}
+
+fn kind(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
 }
 
 /// Names of built files: a word, a dash, eight letters of hash, a kind.
@@ -428,7 +432,7 @@ async fn all_scripts_but_the_players_are_small() {
         let of_player = ["hls", "chrome"]
             .iter()
             .any(|name| path.starts_with(&format!("/assets/{name}-")));
-        if path.ends_with(".js") && !of_player {
+        if kind(&path) == "js" && !of_player {
             total += with(&house, &path, "accept-encoding", "gzip").await.body.len();
         }
     }

@@ -12,15 +12,10 @@ use crate::running::Running;
 
 /// Plays a scenario and asserts that all of it held.
 async fn holds(name: &str, clips: &[PathBuf], data: &TempDir) {
-    holds_with(&[], name, clips, data).await;
-}
-
-/// The same with these flags of `toktik up`.
-async fn holds_with(flags: &[&str], name: &str, clips: &[PathBuf], data: &TempDir) {
     let data = data.path().join("data");
     let mut command = up(&data);
     // Every person of a scenario signs up from this machine.
-    command.args(["--registrations-per-hour", "0"]).args(flags);
+    command.args(["--registrations-per-hour", "0"]);
     let toktik = Running::start(&mut command, "Toktik is at ").await;
     let output = tokio::process::Command::new("node")
         .arg(directory().join(format!("web/{name}.mjs")))
@@ -145,17 +140,10 @@ async fn a_clip_plays_without_scripts() {
     holds("plain", &[film(data.path())], &data).await;
 }
 
-/// In units, so that much is left to be done when it can be watched.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_that_grows_plays_from_its_start_and_keeps_its_place() {
     let data = temporary();
-    let path = data.path();
-    let picture =
-        "-f lavfi -i testsrc2=size=854x480:rate=30:duration=24 -f lavfi -i sine=duration=24 -pix_fmt yuv420p";
-    let codecs = "-c:v libx264 -preset ultrafast -c:a aac";
-    let arguments = format!("{picture} {codecs}");
-    make(path, "long.mp4", &arguments.split_whitespace().collect::<Vec<_>>());
-    holds_with(&["--unit-seconds", "4"], "growing", &[path.join("long.mp4")], &data).await;
+    holds("growing", &[film(data.path())], &data).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

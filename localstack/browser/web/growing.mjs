@@ -28,6 +28,7 @@ await scenario(async (stage, [clip]) => {
 
   held.until = null;
   await until('all qualities', async () => (await qualities()) === whole.renditions.length);
+  await person.playerIs('shows a picture again', (video) => video.readyState >= 2 && !video.seeking);
   const at = (await person.player()).currentTime;
   assert(at > 0.9, `it went back to ${at}`);
   await person.playerIs('is at its end', (video) => video.ended);
@@ -40,17 +41,18 @@ await scenario(async (stage, [clip]) => {
   return { before: 1, after: whole.renditions.length, at, back, on };
 });
 
-/** In the page: the furthest that the clock of a video ever moves between two looks beyond what time has passed. */
+/** In the page: how far what is seen of a video ever jumps between two looks; an element without a picture shows none. */
 function watchItsClock(video) {
   globalThis.jumps = { back: 0, on: 0 };
   let [last, then] = [video.currentTime, performance.now()];
   const look = () => {
     const [now, clock] = [performance.now(), video.currentTime];
+    requestAnimationFrame(look);
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || video.seeking) return;
     const step = clock - last;
     globalThis.jumps.back = Math.min(globalThis.jumps.back, step);
     globalThis.jumps.on = Math.max(globalThis.jumps.on, step - (now - then) / 1000);
     [last, then] = [clock, now];
-    requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
 }

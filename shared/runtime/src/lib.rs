@@ -27,6 +27,6 @@ pub mod workshop;
 
 pub use clock::Clock;
 pub use context::Context;
-pub use function::{Failure, Handler, Serverless, Service};
+pub use function::{Failure, Handler, Serverless, Service, Urgency};
 pub use program::{concurrency, main, run_function, stop_signal};
 pub use publish::Publisher;

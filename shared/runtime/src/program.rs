@@ -113,6 +113,7 @@ async fn work(
         handler,
         context,
         concurrency,
+        express: 0,
     };
     let ((), served) = tokio::join!(worker.run(stop), operations);
     served

@@ -26,7 +26,7 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let is_playable = !variants.is_empty() && sounds.len() == plan.sounds.len();
     let is_whole = ledger.is_whole() && is_playable && pictures.is_some();
     let all_made = is_whole && ledger.is_settled();
-    level(&mut variants, &mut sounds);
+    level(plan, &mut variants, &mut sounds);
     let (poster, storyboard, preview) = match pictures {
         Some(made) => (Some(made.poster), made.storyboard, made.preview),
         None => (None, None, None),
@@ -59,11 +59,16 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
 
 /// While a clip grows, sound and picture end with the same segment: a player waits for neither. Rungs that are made by
 /// different units may have come to different ends; each only ever grows, and so does its sound.
-fn level(variants: &mut [Variant], sounds: &mut [Sound]) {
+fn level(plan: &Plan, variants: &mut Vec<Variant>, sounds: &mut [Sound]) {
     let segments = |rendition: &Rendition| rendition.segments().count();
     let pictured = variants.iter().map(|variant| segments(&variant.rendition)).max();
     let heard = sounds.iter().map(|sound| segments(&sound.rendition)).min();
-    let left = pictured.unwrap_or(0).min(heard.unwrap_or(usize::MAX));
+    let heard = match heard {
+        // What has no sound yet cannot be played, and must not be taken back once it has some.
+        _ if sounds.len() < plan.sounds.len() => 0,
+        heard => heard.unwrap_or(usize::MAX),
+    };
+    let left = pictured.unwrap_or(0).min(heard);
     let renditions = variants.iter_mut().map(|variant| &mut variant.rendition);
     for rendition in renditions.chain(sounds.iter_mut().map(|sound| &mut sound.rendition)) {
         let mut left = left;
@@ -73,6 +78,7 @@ fn level(variants: &mut [Variant], sounds: &mut [Sound]) {
         }
         rendition.parts.retain(|part| !part.segments.is_empty());
     }
+    variants.retain(|variant| !variant.rendition.parts.is_empty());
 }
 
 struct Ledger<'a> {

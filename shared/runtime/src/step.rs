@@ -188,7 +188,7 @@ impl Context {
     }
 
     /// Publishes what a step has made so far: so many segments of each of its tracks. Refused once the lease is lost, which
-    /// its next renewal notices.
+    /// its next renewal notices. Where nobody can be told, the next word says all of it.
     pub async fn step_progressed(
         &self,
         from: Function,
@@ -205,9 +205,11 @@ impl Context {
             step: lease.step.clone(),
             unit: lease.unit.clone(),
         };
-        Ok(self
-            .publish(from, Payload::StepProgressed(Progress { step, segments }))
-            .await?)
+        let told = self.publish(from, Payload::StepProgressed(Progress { step, segments }));
+        if let Err(error) = told.await {
+            tracing::warn!(error = format!("{error:#}"), "could not say that a step has progressed");
+        }
+        Ok(())
     }
 
     /// Says that a step is done; also when it was done before, since the first word may have been lost.

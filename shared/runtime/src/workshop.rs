@@ -88,6 +88,7 @@ pub const LATER: i32 = 19;
 
 impl Workshop {
     /// The same, where other work goes so far before it.
+    #[must_use]
     pub fn behind(mut self, nice: i32) -> Self {
         self.nice = nice;
         self

@@ -130,12 +130,11 @@ impl Copied {
 
     /// The frames with which GOPs begin.
     pub fn keyframes(&self) -> impl Iterator<Item = u64> {
-        let begins = self.gops.iter().scan(0, |next, frames| {
+        self.gops.iter().scan(0, |next, frames| {
             let begin = *next;
             *next += u64::from(*frames);
             Some(begin)
-        });
-        begins
+        })
     }
 
     /// Frames of the longest GOP.

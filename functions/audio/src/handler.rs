@@ -12,7 +12,7 @@ use toktik_media::encode;
 use toktik_media::manifest::Object;
 use toktik_media::settings::Settings;
 use toktik_runtime::step::{self, Gauge, Outcome};
-use toktik_runtime::workshop::{SOURCE, Workshops};
+use toktik_runtime::workshop::{LATER, SOURCE, Workshops};
 use toktik_runtime::{Context, Failure};
 
 const TIME: Duration = Duration::from_mins(5);
@@ -75,7 +75,7 @@ impl Handler {
         if runs.is_empty() {
             return Ok(None);
         }
-        let workshop = self.workshops.open(TIME, cancel)?;
+        let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
         workshop.fetch_source(&self.context.objects, &video).await?;
         let duration = plan.duration();
         workshop

@@ -6,7 +6,7 @@ use toktik_catalog::results;
 use toktik_catalog::videos::Status;
 use toktik_events::Function;
 use toktik_media::manifest::{Manifest, Rendition, Sound, Variant};
-use toktik_media::plan::{Plan, Work};
+use toktik_media::plan::{Plan, Unit, Work};
 
 /// What the ledger says.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +24,9 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let mut variants = ledger.variants();
     let mut sounds = ledger.sounds();
     let is_playable = !variants.is_empty() && sounds.len() == plan.sounds.len();
-    let is_whole = ledger.is_whole(&variants) && is_playable && pictures.is_some();
+    let is_whole = ledger.is_whole() && is_playable && pictures.is_some();
     let all_made = is_whole && ledger.is_settled();
-    level(&mut variants, &mut sounds);
+    level(plan, &mut variants, &mut sounds);
     let (poster, storyboard, preview) = match pictures {
         Some(made) => (Some(made.poster), made.storyboard, made.preview),
         None => (None, None, None),
@@ -57,21 +57,28 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     }
 }
 
-/// While a clip grows, all its playlists end with the same segment: a player that changes to another rendition finds
-/// there what it has come to, and sound does not run ahead of the picture.
-fn level(variants: &mut [Variant], sounds: &mut [Sound]) {
+/// While a clip grows, sound and picture end with the same segment: a player waits for neither. Rungs that are made by
+/// different units may have come to different ends; each only ever grows, and so does its sound.
+fn level(plan: &Plan, variants: &mut Vec<Variant>, sounds: &mut [Sound]) {
     let segments = |rendition: &Rendition| rendition.segments().count();
-    let shortest = variants.iter().map(|variant| segments(&variant.rendition)).min();
+    let pictured = variants.iter().map(|variant| segments(&variant.rendition)).max();
+    let heard = sounds.iter().map(|sound| segments(&sound.rendition)).min();
+    let heard = match heard {
+        // What has no sound yet cannot be played, and must not be taken back once it has some.
+        _ if sounds.len() < plan.sounds.len() => 0,
+        heard => heard.unwrap_or(usize::MAX),
+    };
+    let left = pictured.unwrap_or(0).min(heard);
     let renditions = variants.iter_mut().map(|variant| &mut variant.rendition);
-    let renditions = renditions.chain(sounds.iter_mut().map(|sound| &mut sound.rendition));
-    for rendition in renditions {
-        let mut left = shortest.unwrap_or(0);
+    for rendition in renditions.chain(sounds.iter_mut().map(|sound| &mut sound.rendition)) {
+        let mut left = left;
         for part in &mut rendition.parts {
             part.segments.truncate(left);
             left -= part.segments.len();
         }
         rendition.parts.retain(|part| !part.segments.is_empty());
     }
+    variants.retain(|variant| !variant.rendition.parts.is_empty());
 }
 
 struct Ledger<'a> {
@@ -91,6 +98,13 @@ impl Ledger<'_> {
         serde_json::from_value(item.result.clone()?).ok()
     }
 
+    /// What a unit has made so far: all of it, or what was published while it grows.
+    fn made(&self, unit: &Unit) -> Option<(results::Unit, bool)> {
+        let item = self.step(Function::Transcode, &unit.id)?;
+        let made = serde_json::from_value(item.result.clone()?).ok()?;
+        Some((made, item.state == State::Done))
+    }
+
     /// The rungs that have a segment, each with as many of its units as follow one another without a gap.
     fn variants(&self) -> Vec<Variant> {
         let rungs = self.plan.rungs.iter();
@@ -100,8 +114,7 @@ impl Ledger<'_> {
     }
 
     fn picture(&self, rung: &str) -> Option<Rendition> {
-        let makes_it = |work: &Work| matches!(work, Work::Video { rungs, .. } if rungs.iter().any(|name| name == rung));
-        self.contiguous(rung, makes_it)
+        self.contiguous(rung, |work| makes(work, rung))
     }
 
     fn sounds(&self) -> Vec<Sound> {
@@ -118,30 +131,33 @@ impl Ledger<'_> {
     fn contiguous(&self, name: &str, makes_it: impl Fn(&Work) -> bool) -> Option<Rendition> {
         let mut rendition: Option<Rendition> = None;
         for unit in self.plan.units.iter().filter(|unit| makes_it(&unit.work)) {
-            let made: Option<results::Unit> = self.result(Function::Transcode, &unit.id);
-            let track = made.and_then(|made| made.tracks.into_iter().find(|track| track.name == name));
-            let Some(track) = track else { break };
+            let Some((made, whole)) = self.made(unit) else { break };
+            let Some(track) = made.tracks.into_iter().find(|track| track.name == name) else {
+                break;
+            };
             match &mut rendition {
-                Some(rendition) => rendition.parts.push(track.part),
+                Some(rendition) => rendition.parts.extend(track.parts),
                 None => {
                     rendition = Some(Rendition {
                         codecs: track.codecs,
-                        parts: vec![track.part],
+                        parts: track.parts,
                     });
                 }
+            }
+            if !whole {
+                break;
             }
         }
         rendition
     }
 
-    /// Whether every rung is there to its end.
-    fn is_whole(&self, variants: &[Variant]) -> bool {
-        let units_of = |name: &str| {
-            let of_rung = |work: &Work| matches!(work, Work::Video { rungs, .. } if rungs.iter().any(|r| r == name));
-            self.plan.units.iter().filter(|unit| of_rung(&unit.work)).count()
+    /// Whether every rung and every sound is there to its end.
+    fn is_whole(&self) -> bool {
+        let is_done = |unit: &Unit| {
+            let item = self.step(Function::Transcode, &unit.id);
+            item.is_some_and(|item| item.state == State::Done)
         };
-        let whole = |variant: &Variant| variant.rendition.parts.len() == units_of(&variant.name);
-        variants.len() == self.plan.rungs.len() && variants.iter().all(whole)
+        self.plan.units.iter().all(is_done)
     }
 
     /// Whether nothing more will come of any step but the last.
@@ -161,6 +177,14 @@ impl Ledger<'_> {
             warnings.push("audio_failed".to_owned());
         }
         warnings
+    }
+}
+
+fn makes(work: &Work, rung: &str) -> bool {
+    match work {
+        Work::Video { rungs, .. } => rungs.iter().any(|name| name == rung),
+        Work::Copy { rung: copied } => copied == rung,
+        Work::Audio => false,
     }
 }
 
@@ -197,6 +221,7 @@ mod tests {
                 sample_rate: 48000,
             }),
             weight: toktik_media::source::Weight::default(),
+            gops: Vec::new(),
         }
     }
 
@@ -233,7 +258,7 @@ mod tests {
             .map(|name| {
                 let part =
                     json!({"prefix": format!("p/{name}/"), "init_size": 1, "init_hash": 2, "segments": [{"duration": 4.0, "size": 9}]});
-                json!({"name": name, "codecs": "c", "part": part})
+                json!({"name": name, "codecs": "c", "parts": [part]})
             })
             .collect();
         json!({ "tracks": tracks })
@@ -262,8 +287,8 @@ mod tests {
         }
         if let Some(result) = &mut steps[0].result {
             for track in result["tracks"].as_array_mut().into_iter().flatten() {
-                let segment = track["part"]["segments"][0].clone();
-                track["part"]["segments"] = json!([segment, segment, segment]);
+                let segment = track["parts"][0]["segments"][0].clone();
+                track["parts"][0]["segments"] = json!([segment, segment, segment]);
             }
         }
         steps.push(item("thumbnail", "", Some(thumbnails())));
@@ -304,7 +329,7 @@ mod tests {
         let sounds: Vec<&str> = plan.sounds.iter().map(|sound| sound.name.as_str()).collect();
         let of_unit = |unit: &toktik_media::plan::Unit| match unit.work {
             Work::Audio => item("transcode", &unit.id, sound_done.then(|| unit_result(&sounds))),
-            Work::Video { .. } => item("transcode", &unit.id, picture_done.then(|| unit_result(&rungs))),
+            _ => item("transcode", &unit.id, picture_done.then(|| unit_result(&rungs))),
         };
         plan.units.iter().map(of_unit).collect()
     }

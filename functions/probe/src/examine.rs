@@ -75,6 +75,7 @@ impl Sandbox {
             threads: THREADS,
             host: self.units.host(),
             unit_seconds: self.units.unit_seconds,
+            parallelism: self.units.transcode_parallelism,
         }
     }
 }

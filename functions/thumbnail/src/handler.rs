@@ -14,7 +14,7 @@ use toktik_media::manifest::{Object, Poster, Storyboard};
 use toktik_media::plan::Plan;
 use toktik_media::settings::Settings as MediaSettings;
 use toktik_runtime::step::{self, Gauge, Outcome};
-use toktik_runtime::workshop::{SOURCE, Workshop, Workshops, corrupt, is_damage};
+use toktik_runtime::workshop::{LATER, SOURCE, Workshop, Workshops, corrupt, is_damage};
 use toktik_runtime::{Context, Failure};
 
 const TIME: Duration = Duration::from_mins(5);
@@ -87,7 +87,7 @@ impl Handler {
 
     async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Outcome, Failure> {
         let (video, plan) = self.context.planned(&lease).await?;
-        let workshop = self.workshops.open(TIME, cancel)?;
+        let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
         workshop.fetch_source(&self.context.objects, &video).await?;
         let prefix = step::prefix(&lease);
         let desk = Desk {

@@ -1,5 +1,7 @@
-//! Runs ffmpeg for a unit, as often as it takes, and stores what came out.
+//! Runs ffmpeg for a unit, as often as it takes, and stores what comes out while it runs.
 
+use std::fs::File;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -7,16 +9,18 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::results;
+use toktik_events::payload::Step;
 use toktik_events::{Function, Message, Payload};
+use toktik_media::cmaf::Cut;
 use toktik_media::encode::{self, Reading};
 use toktik_media::plan::{Plan, Unit, Work};
 use toktik_media::process::RunError;
 use toktik_runtime::step::{self, Gauge, Outcome};
-use toktik_runtime::workshop::{SOURCE, Workshop, Workshops, corrupt, is_damage};
-use toktik_runtime::{Context, Failure};
+use toktik_runtime::workshop::{LATER, SOURCE, Workshop, Workshops, corrupt, is_damage};
+use toktik_runtime::{Context, Failure, Urgency};
 
 use crate::Settings;
-use crate::segments::{self, Cuttings};
+use crate::segments::{self, Pipes, Publisher, Shelves, Split};
 
 pub(crate) struct Handler {
     context: Context,
@@ -35,6 +39,13 @@ impl toktik_runtime::Handler for Handler {
         self.context
             .complete_step(Function::Transcode, step, cancel, work)
             .await
+    }
+
+    async fn urgency(&self, message: &Message) -> Urgency {
+        let Payload::UnitRequested(step) = &message.payload else {
+            return Urgency::default();
+        };
+        asked_for(&self.context, step).await.unwrap_or_default()
     }
 }
 
@@ -56,40 +67,99 @@ impl Handler {
             .iter()
             .find(|unit| unit.id == lease.unit)
             .ok_or_else(unknown)?;
-        let workshop = self.workshops.open(self.time, cancel)?;
+        let before = match self.context.published(&lease).await? {
+            Some(result) => Some(serde_json::from_value(result).context("reading what was published")?),
+            None => None,
+        };
+        let workshop = self
+            .workshops
+            .open(self.time, cancel)?
+            .behind(behind(urgency(&plan, unit)));
         workshop.fetch_source(&self.context.objects, &video).await?;
-        let bench = Bench {
+        let mut bench = Bench {
+            context: &self.context,
+            lease: &lease,
             plan: &plan,
             unit,
             workshop: &workshop,
             gauge: &gauge,
+            before,
+            runs: 0,
         };
-        let Some(cuttings) = bench.make().await? else {
+        let Some(made) = bench.make().await? else {
             tracing::info!("less than half of the clip decodes");
             return Ok(Outcome::Refused(corrupt()));
         };
-        let tracks = segments::store(&self.context.objects, cuttings, &step::prefix(&lease)).await?;
         Ok(Outcome::Made(
-            serde_json::to_value(results::Unit { tracks }).context("recording what was made")?,
+            serde_json::to_value(made).context("recording what was made")?,
         ))
+    }
+}
+
+/// Who waits for a unit, if the plan is known by now: whoever handles it finds out what is wrong if it is not.
+async fn asked_for(context: &Context, step: &Step) -> anyhow::Result<Urgency> {
+    let plan = context.catalog.plan(step.video_id, step.generation).await?;
+    let urgency = plan.and_then(|plan| {
+        let unit = plan.units.iter().find(|unit| unit.id == step.unit)?;
+        Some(urgency(&plan, unit))
+    });
+    Ok(urgency.unwrap_or_default())
+}
+
+/// Seconds of a clip that is done before anybody has to wait for it.
+const SHORT: f64 = 15.0;
+
+/// What makes a clip playable goes before what completes another, and a short clip before long ones.
+fn urgency(plan: &Plan, unit: &Unit) -> Urgency {
+    let first = unit.grows || matches!(unit.work, Work::Copy { .. });
+    match (plan.duration() <= SHORT, first) {
+        (true, true) => Urgency::Short,
+        (false, true) => Urgency::First,
+        (_, false) => Urgency::Later,
+    }
+}
+
+fn behind(urgency: Urgency) -> i32 {
+    const A_LITTLE: i32 = 5;
+    match urgency {
+        Urgency::Short => 0,
+        Urgency::First => A_LITTLE,
+        Urgency::Later => LATER,
     }
 }
 
 /// A unit and what it is made with.
 struct Bench<'a> {
+    context: &'a Context,
+    lease: &'a Lease,
     plan: &'a Plan,
     unit: &'a Unit,
     workshop: &'a Workshop,
     gauge: &'a Gauge,
+    /// What is published by now, by earlier attempts or by this one.
+    before: Option<results::Unit>,
+    /// Runs of ffmpeg so far: each stores under keys of its own.
+    runs: u32,
 }
 
 /// What came of one run over a unit.
 enum Run {
-    Made(Vec<Cuttings>),
+    Made(results::Unit),
     /// Frames are missing, though ffmpeg found nothing wrong: the file's index led to a place behind the first of them.
     Short,
     /// More than half of what was decoded failed, or nothing came out.
     Damaged,
+    /// The source's own picture is not what it seemed to be.
+    Uncommon,
+}
+
+/// What is left to do of a unit once its first segments are published.
+struct Rest {
+    work: Work,
+    cut: Cut,
+    /// Segments that are made once more and thrown away: sound is made from its beginning, since an encoder that begins in
+    /// the middle is heard.
+    skipped: usize,
 }
 
 impl Bench<'_> {
@@ -99,17 +169,38 @@ impl Bench<'_> {
     /// half of that fails, the whole clip is decoded, to the verdict that one unit for all would have come to. Where no
     /// unit finds more than half of its part failing, no more than half of the whole does. A clip that is kept shows
     /// what one unit would have shown, the last good picture, which may lie before the part: it is read from the start.
-    async fn make(&self) -> Result<Option<Vec<Cuttings>>, Failure> {
-        match self.run(Reading::Near).await? {
-            Run::Made(cuttings) => return Ok(Some(cuttings)),
+    async fn make(&mut self) -> Result<Option<results::Unit>, Failure> {
+        match self.run(&self.unit.work.clone(), Reading::Near).await? {
+            Run::Made(made) => return Ok(Some(made)),
+            Run::Uncommon => return self.encode_after_all().await,
             Run::Damaged if self.is_whole() || !self.is_good_enough().await? => return Ok(None),
             Run::Damaged => tracing::info!("this part of the clip does not decode, but enough of it does"),
             Run::Short => tracing::info!("the file's index is wrong, reading from the start"),
         }
-        match self.run(Reading::Patient).await? {
-            Run::Made(cuttings) => Ok(Some(cuttings)),
+        self.patiently(&self.unit.work.clone()).await
+    }
+
+    async fn patiently(&mut self, work: &Work) -> Result<Option<results::Unit>, Failure> {
+        match self.run(work, Reading::Patient).await? {
+            Run::Made(made) => Ok(Some(made)),
             // Not one picture up to the end of this unit.
-            Run::Short | Run::Damaged => Ok(None),
+            Run::Short | Run::Damaged | Run::Uncommon => Ok(None),
+        }
+    }
+
+    /// Makes a rung that was to be the source's own picture as the others are made.
+    async fn encode_after_all(&mut self) -> Result<Option<results::Unit>, Failure> {
+        let Work::Copy { rung } = &self.unit.work else {
+            return Ok(None);
+        };
+        let work = Work::Video {
+            rungs: vec![rung.clone()],
+            first_frame: 0,
+            frames: self.plan.frames,
+        };
+        match self.run(&work, Reading::Near).await? {
+            Run::Made(made) => Ok(Some(made)),
+            Run::Short | Run::Damaged | Run::Uncommon => Ok(None),
         }
     }
 
@@ -117,40 +208,140 @@ impl Bench<'_> {
     fn is_whole(&self) -> bool {
         match self.unit.work {
             Work::Video { frames, .. } => frames >= self.plan.frames,
-            Work::Audio => true,
+            Work::Copy { .. } | Work::Audio => true,
         }
     }
 
-    async fn run(&self, reading: Reading) -> Result<Run, Failure> {
-        let duration = match self.unit.work {
-            Work::Video { frames, .. } => self.plan.seconds(frames),
-            Work::Audio => self.plan.duration(),
+    /// None if everything is published.
+    fn rest(&self, work: &Work) -> Option<Rest> {
+        let published = self.before.as_ref().map_or(0, segments::published);
+        let (first, whole) = match work {
+            Work::Video {
+                first_frame, frames, ..
+            } => (*first_frame, first_frame + frames),
+            Work::Copy { .. } | Work::Audio => (0, self.plan.frames),
         };
-        let runs = encode::unit_runs(self.plan, self.unit, reading, SOURCE);
-        let runs = self.workshop.ffmpeg_each(runs, |progress| {
-            self.gauge.set(progress.seconds.unwrap_or(0.0) / duration);
-        });
-        if is_damaged(runs.await)? {
+        let ends: Vec<u64> = self
+            .plan
+            .ends()
+            .into_iter()
+            .filter(|end| *end > first && *end <= whole)
+            .collect();
+        if published >= ends.len() {
+            return None;
+        }
+        let begun = published.checked_sub(1).and_then(|last| ends.get(last).copied());
+        let rest = match work {
+            Work::Video { rungs, .. } => {
+                let first_frame = begun.unwrap_or(first);
+                Rest {
+                    work: Work::Video {
+                        rungs: rungs.clone(),
+                        first_frame,
+                        frames: whole - first_frame,
+                    },
+                    cut: Cut::video(self.plan, first_frame),
+                    skipped: 0,
+                }
+            }
+            Work::Copy { .. } => Rest {
+                work: work.clone(),
+                cut: Cut::copy(self.plan),
+                skipped: published,
+            },
+            Work::Audio => Rest {
+                work: work.clone(),
+                cut: Cut::audio(self.plan),
+                skipped: published,
+            },
+        };
+        Some(rest)
+    }
+
+    async fn run(&mut self, work: &Work, reading: Reading) -> Result<Run, Failure> {
+        let Some(Rest { work, cut, skipped }) = self.rest(work) else {
+            return Ok(self.before.clone().map_or(Run::Damaged, Run::Made));
+        };
+        self.runs += 1;
+        let unit = Unit {
+            work,
+            ..self.unit.clone()
+        };
+        let outputs = encode::outputs(self.plan, &unit);
+        let Pipes { held, pieces } = Pipes::open(self.workshop.path(), &outputs, &cut, skipped)?;
+        let mut shelves = Shelves::new(&outputs, |name| folder(self.lease, name, self.runs));
+        let publisher = Publisher {
+            context: self.context,
+            lease: self.lease,
+            before: self.before.as_ref(),
+            grows: self.unit.grows,
+        };
+        let ended = self
+            .attend(&unit, reading, held, pieces.store(&mut shelves, &publisher))
+            .await;
+        let made = shelves.unit(self.before.as_ref());
+        if self.unit.grows {
+            self.before.clone_from(&made);
+        }
+        let (ended, split) = ended?;
+        if is_damaged(ended)? {
             return Ok(Run::Damaged);
         }
-        let Some(cuttings) = segments::cut(self.workshop, self.plan, self.unit).await? else {
-            return Ok(Run::Damaged);
-        };
-        let expected = match self.unit.work {
+        let expected = match unit.work {
             Work::Video { frames, .. } => Some(frames),
+            Work::Copy { .. } => Some(self.plan.frames),
             Work::Audio => None,
         };
-        let short = |cuttings: &Cuttings| expected.is_some_and(|frames| cuttings.track.samples != frames);
-        Ok(if cuttings.iter().any(short) {
-            Run::Short
-        } else {
-            Run::Made(cuttings)
+        Ok(match (split, made) {
+            (Split::Whole(samples), Some(made)) => {
+                let short = expected.is_some_and(|frames| samples.iter().any(|samples| *samples != frames));
+                if short { Run::Short } else { Run::Made(made) }
+            }
+            (Split::Uncommon, _) => Run::Uncommon,
+            (Split::Late, _) => Run::Short,
+            (Split::Whole(_) | Split::Nothing, _) => Run::Damaged,
         })
+    }
+
+    /// Runs ffmpeg, and stores meanwhile what it writes. The pipes end when it has.
+    async fn attend(
+        &self,
+        unit: &Unit,
+        reading: Reading,
+        held: Vec<File>,
+        storing: impl Future<Output = Result<Split, Failure>>,
+    ) -> Result<(Result<(), RunError>, Split), Failure> {
+        let duration = match unit.work {
+            Work::Video { frames, .. } => self.plan.seconds(frames),
+            Work::Copy { .. } | Work::Audio => self.plan.duration(),
+        };
+        let runs = encode::unit_runs(self.plan, unit, reading, SOURCE);
+        let making = self.workshop.ffmpeg_each(runs, |progress| {
+            self.gauge.set(progress.seconds.unwrap_or(0.0) / duration);
+        });
+        let mut storing = pin!(storing);
+        tokio::select! {
+            ended = making => {
+                drop(held);
+                Ok((ended, storing.await?))
+            }
+            // Pipes that nobody empties would keep ffmpeg waiting.
+            split = &mut storing => Ok((Ok(()), split?)),
+        }
     }
 
     async fn is_good_enough(&self) -> Result<bool, Failure> {
         let judged = self.workshop.ffmpeg(encode::judge_args(self.plan, SOURCE), |_| ());
         Ok(!is_damaged(judged.await.map(|_| ()))?)
+    }
+}
+
+/// Where a run stores a track; ends in `/`. Segments of two runs are never mixed.
+fn folder(lease: &Lease, name: &str, run: u32) -> String {
+    let prefix = step::prefix(lease);
+    match run {
+        1 => format!("{prefix}{name}/"),
+        _ => format!("{prefix}{name}-{run}/"),
     }
 }
 

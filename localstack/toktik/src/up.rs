@@ -30,6 +30,8 @@ use crate::{api, control, provision};
 
 /// Deletes are noticed within two seconds where everything is one process.
 const LEASE_CHECK: Duration = Duration::from_secs(1);
+/// Sound and picture of a clip that somebody waits for are made side by side.
+const EXPRESS: usize = 2;
 /// In the data directory.
 pub(crate) const SCRATCH: &str = "scratch";
 
@@ -165,6 +167,7 @@ impl Assembly {
                     handler,
                     context: context.clone(),
                     concurrency: concurrency(function, &settings.common.server),
+                    express: if function == Function::Transcode { EXPRESS } else { 0 },
                 });
             }
         }

@@ -54,7 +54,8 @@ pub struct StepItem {
     pub requested_at: DateTime<Utc>,
     /// 0 to 1.
     pub progress: f64,
-    /// What came of it, as the step itself writes it.
+    /// What came of it, as the step itself writes it. Of a step that is published while it grows, what came of it so far:
+    /// whoever runs it next goes on from there.
     pub result: Option<serde_json::Value>,
     pub error: Option<Trouble>,
 }
@@ -245,6 +246,12 @@ impl Catalog {
     pub async fn postpone(&self, lease: &Lease) -> Result<(), Error> {
         let write = lease.still_mine(released(lease)?.add("postponed", 1))?;
         done_unless_condition(self.table.write(vec![write]).await).map(|_| ())
+    }
+
+    /// Records what came of a step so far. False when the lease is lost or the clip no longer wants it.
+    pub async fn progress(&self, lease: &Lease, result: &serde_json::Value) -> Result<bool, Error> {
+        let write = lease.still_mine(Write::update(lease.key()).set("result", result)?)?;
+        done_unless_condition(self.table.write(vec![lease.clip_wants_it()?, write]).await)
     }
 
     /// Records what came of a step. False when the lease is lost or the clip no longer wants it.

@@ -16,7 +16,8 @@ pub struct Track {
     pub name: String,
     /// RFC 6381.
     pub codecs: String,
-    pub part: Part,
+    /// Those of earlier runs that came to no end, whose segments were published, and that of the run which did.
+    pub parts: Vec<Part>,
 }
 
 /// What thumbnail made. Only the poster has to be there.

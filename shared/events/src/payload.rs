@@ -15,6 +15,7 @@ pub const SQS_MESSAGE: &str = "dev.knative.eventing.aws-sqs";
 pub const UPLOADED: &str = "toktik.video.uploaded.v1";
 pub const ACCEPTED: &str = "toktik.video.accepted.v1";
 pub const UNIT_REQUESTED: &str = "toktik.unit.requested.v1";
+pub const STEP_PROGRESSED: &str = "toktik.step.progressed.v1";
 pub const STEP_COMPLETED: &str = "toktik.step.completed.v1";
 pub const PLAYABLE: &str = "toktik.video.playable.v1";
 pub const READY: &str = "toktik.video.ready.v1";
@@ -35,6 +36,7 @@ pub enum Payload {
     Uploaded(Clip),
     Accepted(Clip),
     UnitRequested(Step),
+    StepProgressed(Progress),
     StepCompleted(Step),
     Playable(Clip),
     Ready(Clip),
@@ -81,6 +83,15 @@ pub struct Step {
     /// Which unit of the plan; empty for steps that have only one.
     #[serde(default)]
     pub unit: String,
+}
+
+/// A step that is under way has published more of what it makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    #[serde(flatten)]
+    pub step: Step,
+    /// So many segments of each of its tracks there are by now.
+    pub segments: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +147,7 @@ impl Payload {
             Self::Uploaded(_) => UPLOADED,
             Self::Accepted(_) => ACCEPTED,
             Self::UnitRequested(_) => UNIT_REQUESTED,
+            Self::StepProgressed(_) => STEP_PROGRESSED,
             Self::StepCompleted(_) => STEP_COMPLETED,
             Self::Playable(_) => PLAYABLE,
             Self::Ready(_) => READY,
@@ -165,6 +177,7 @@ impl Payload {
             Self::ObjectCreated(_) | Self::UserDeleted(_) | Self::Tick => None,
             Self::Uploaded(c) | Self::Accepted(c) | Self::Playable(c) | Self::Ready(c) => Some(c.video_id),
             Self::UnitRequested(s) | Self::StepCompleted(s) => Some(s.video_id),
+            Self::StepProgressed(p) => Some(p.step.video_id),
             Self::Rejected(r) => Some(r.video_id),
             Self::Failed(f) => Some(f.video_id),
             Self::Updated(c) | Self::Deleted(c) => Some(c.video_id),
@@ -188,6 +201,12 @@ impl Payload {
             Self::UnitRequested(s) | Self::StepCompleted(s) => {
                 format!("{}.{}.{}.{}.{name}", s.video_id, s.generation, s.step, s.unit)
             }
+            Self::StepProgressed(Progress { step: s, segments }) => {
+                format!(
+                    "{}.{}.{}.{}.{segments}.{name}",
+                    s.video_id, s.generation, s.step, s.unit
+                )
+            }
             Self::Rejected(r) => format!("{}.{}.{name}", r.video_id, r.generation),
             Self::Failed(f) => format!("{}.{}.{name}", f.video_id, f.generation),
             Self::Updated(c) | Self::Deleted(c) => format!("{}.{}.{name}", c.video_id, c.revision),
@@ -203,6 +222,7 @@ impl Payload {
             Self::Uploaded(_) => "uploaded",
             Self::Accepted(_) => "accepted",
             Self::UnitRequested(_) => "requested",
+            Self::StepProgressed(_) => "progressed",
             Self::StepCompleted(_) => "completed",
             Self::Playable(_) => "playable",
             Self::Ready(_) => "ready",
@@ -220,6 +240,7 @@ impl Payload {
             Self::ObjectCreated(d) => serde_json::to_value(d),
             Self::Uploaded(d) | Self::Accepted(d) | Self::Playable(d) | Self::Ready(d) => serde_json::to_value(d),
             Self::UnitRequested(d) | Self::StepCompleted(d) => serde_json::to_value(d),
+            Self::StepProgressed(d) => serde_json::to_value(d),
             Self::Rejected(d) => serde_json::to_value(d),
             Self::Failed(d) => serde_json::to_value(d),
             Self::Updated(d) | Self::Deleted(d) => serde_json::to_value(d),
@@ -242,6 +263,7 @@ impl Payload {
             UPLOADED => read(ty, data).map(Self::Uploaded),
             ACCEPTED => read(ty, data).map(Self::Accepted),
             UNIT_REQUESTED => read(ty, data).map(Self::UnitRequested),
+            STEP_PROGRESSED => read(ty, data).map(Self::StepProgressed),
             STEP_COMPLETED => read(ty, data).map(Self::StepCompleted),
             PLAYABLE => read(ty, data).map(Self::Playable),
             READY => read(ty, data).map(Self::Ready),

@@ -108,6 +108,7 @@ pub const EVENTS: &[EventRoute] = {
         event(payload::UPLOADED, &[Upload, Videos, Janitor], &[Probe]),
         event(payload::ACCEPTED, &[Probe, Janitor], &[Thumbnail, Audio]),
         event(payload::UNIT_REQUESTED, &[Probe, Janitor], &[Transcode]),
+        event(payload::STEP_PROGRESSED, &[Transcode], &[Package]),
         event(
             payload::STEP_COMPLETED,
             &[Transcode, Thumbnail, Audio, DeadLetter, Janitor],

@@ -4,7 +4,7 @@
 //! where a sound segment ends (at the sample nearest to the picture's boundary), when a segment starts (a unit in the
 //! middle of a clip continues its predecessor's `tfdt` and sequence numbers), and that a keyframe is a fragment by
 //! itself (then the range that an I-frame playlist names is complete, and strict demuxers read it). Samples are copied
-//! as they are, the init segment too: its edit list takes back the delay of the B-frames, so that the first picture is
+//! as they are (but for the times of a source's own picture, see `Kind::Copy`), the init segment too: its edit list takes back the delay of the B-frames, so that the first picture is
 //! shown at zero. (Signed composition offsets need no edit list, but libavformat reads them as a shift of the picture.)
 //! No more than one segment and one fragment is held in memory.
 
@@ -29,41 +29,49 @@ pub fn segment_name(index: usize) -> String {
 }
 
 /// Where segments end, and what comes before the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     kind: Kind,
     frame_rate: Fraction,
-    /// Frames of a whole segment.
-    segment_frames: u32,
     /// Frame of the clip with which the first segment begins.
     first_frame: u64,
-    /// Of the whole clip.
-    segments: u64,
+    /// The frame behind each segment, from the first of this cut to the clip's last.
+    ends: Vec<u64>,
     /// Of the first fragment.
     sequence_number: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A fragment read is a GOP, and a segment is so many of them.
-    Video { gops: u32 },
+    /// A fragment read is a GOP.
+    Video,
+    /// The same of a source's own picture. Its frames have the times that a camera gave them; they are put on the grid of
+    /// all other rungs. That each GOP is closed and nothing but picture is checked.
+    Copy,
     /// A segment is one fragment.
     Audio,
 }
 
 impl Cut {
     pub fn video(plan: &Plan, first_frame: u64) -> Self {
-        let gops = first_frame / u64::from(plan.gop_frames);
+        let gops = match &plan.copied {
+            Some(copied) => copied.keyframes().filter(|keyframe| *keyframe < first_frame).count() as u64,
+            None => first_frame / u64::from(plan.gop_frames),
+        };
         Self {
-            kind: Kind::Video {
-                gops: plan.gops_per_segment,
-            },
+            kind: Kind::Video,
             frame_rate: plan.frame_rate,
-            segment_frames: plan.segment_frames(),
             first_frame,
-            segments: plan.segments(),
+            ends: plan.ends().into_iter().filter(|end| *end > first_frame).collect(),
             // Two fragments a GOP.
             sequence_number: u32::try_from(gops * 2).unwrap_or(u32::MAX - 1).saturating_add(1),
+        }
+    }
+
+    pub fn copy(plan: &Plan) -> Self {
+        Self {
+            kind: Kind::Copy,
+            ..Self::video(plan, 0)
         }
     }
 
@@ -71,25 +79,23 @@ impl Cut {
         Self {
             kind: Kind::Audio,
             frame_rate: plan.frame_rate,
-            segment_frames: plan.segment_frames(),
             first_frame: 0,
-            segments: plan.segments(),
+            ends: plan.ends(),
             sequence_number: 1,
         }
     }
 
-    /// Of picture and of sound, for `fuzz/` alone.
+    /// Of pictures and of sound, for `fuzz/` alone.
     #[cfg(fuzzing)]
-    pub fn both() -> [Self; 2] {
+    pub fn all() -> [Self; 3] {
         let cut = |kind| Self {
             kind,
             frame_rate: Fraction { num: 30, den: 1 },
-            segment_frames: 120,
             first_frame: 0,
-            segments: 3,
+            ends: vec![120, 240, 300],
             sequence_number: 1,
         };
-        [cut(Kind::Video { gops: 2 }), cut(Kind::Audio)]
+        [cut(Kind::Video), cut(Kind::Copy), cut(Kind::Audio)]
     }
 
     /// When a frame of the clip is shown, in ticks.
@@ -150,6 +156,11 @@ pub enum Error {
     NoKeyframe(u32),
     #[error("fragment {0} does not begin where its predecessor ends")]
     Gap(u32),
+    #[error("it begins later than the unit does")]
+    Late,
+    /// Of a source's own picture: it has to be encoded after all.
+    #[error("fragment {0} is not what every player takes: {1}")]
+    Uncommon(u32, &'static str),
 }
 
 impl From<mp4_atom::Error> for Error {
@@ -164,17 +175,48 @@ impl From<mp4_atom::Error> for Error {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// An object, as soon as it is whole.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// The init segment.
+    Init(Init<'a>),
+    /// The next media segment.
+    Segment(&'a Segment, &'a [u8]),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Init<'a> {
+    pub bytes: &'a [u8],
+    /// The same for the same bytes.
+    pub hash: u64,
+    /// RFC 6381.
+    pub codecs: &'a str,
+}
+
 /// Splits `input` into files in `dir`, which exists.
 pub fn split_file(input: &Path, cut: &Cut, dir: &Path) -> Result<Track> {
     let reader = BufReader::with_capacity(1 << 18, File::open(input)?);
-    split(reader, cut, |name, bytes| std::fs::write(dir.join(name), bytes))
+    let mut number = 0..;
+    split(reader, cut, |piece| match piece {
+        Piece::Init(init) => std::fs::write(dir.join(INIT), init.bytes),
+        Piece::Segment(_, bytes) => std::fs::write(dir.join(segment_name(number.next().unwrap_or(0))), bytes),
+    })
 }
 
 /// Splits `input` and hands each object to `sink`: the init segment first, then the media segments in order.
-pub fn split(input: impl Read, cut: &Cut, mut sink: impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<Track> {
+pub fn split(input: impl Read, cut: &Cut, mut sink: impl FnMut(Piece<'_>) -> io::Result<()>) -> Result<Track> {
     let mut reader = Reader { input };
     let (init, track) = reader.init()?;
-    sink(INIT, &init)?;
+    match cut.kind {
+        Kind::Video if track.late => return Err(Error::Late),
+        Kind::Copy if track.late => return Err(Error::Uncommon(cut.sequence_number, "it begins late")),
+        _ => {}
+    }
+    sink(Piece::Init(Init {
+        bytes: &init,
+        hash: fnv(&init),
+        codecs: &track.codecs,
+    }))?;
     let mut splitter = Splitter::new(cut, track);
     while let Some(fragment) = reader.fragment()? {
         splitter.take(&fragment, &mut sink)?;
@@ -188,6 +230,8 @@ struct Description {
     timescale: u32,
     codecs: String,
     defaults: Trex,
+    /// Something stands before the first sample: an edit without media.
+    late: bool,
 }
 
 impl Description {
@@ -214,11 +258,14 @@ impl Description {
         if timescale == 0 {
             return Err(Error::Missing("timescale"));
         }
+        let edits = trak.edts.iter().filter_map(|edits| edits.elst.as_ref());
+        let mut edits = edits.flat_map(|list| &list.entries);
         Ok(Self {
             id,
             timescale,
             codecs: codecs(codec)?,
             defaults: trex.cloned().unwrap_or_default(),
+            late: edits.any(|edit| edit.media_time.is_none() && edit.segment_duration > 0),
         })
     }
 }
@@ -386,6 +433,22 @@ struct Sample {
     cts: i64,
 }
 
+/// H.264 7.4.1: the types of what a picture consists of, and of marks between pictures.
+const SLICE: u8 = 1;
+const IDR: u8 = 5;
+const DELIMITER: u8 = 9;
+
+/// Types of the units of a sample; none if it is not what it should be. ffmpeg writes lengths of four bytes.
+fn units(mut sample: &[u8]) -> Option<Vec<u8>> {
+    let mut types = Vec::new();
+    while let Some((length, rest)) = sample.split_first_chunk() {
+        let (unit, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        types.push(unit.first()? & 0x1f);
+        sample = rest;
+    }
+    sample.is_empty().then_some(types)
+}
+
 /// ISO/IEC 14496-12 8.8.3.1: `sample_is_non_sync_sample`.
 const NOT_SYNC: u32 = 0x0001_0000;
 
@@ -464,6 +527,11 @@ struct Splitter<'a> {
     sequence_number: u32,
     samples: u64,
     segments: Vec<Segment>,
+    /// By how much the first picture of a copy is shown later than it is decoded. Its edit list takes that back, so that
+    /// it is the same for all that follow.
+    delay: Option<i64>,
+    /// What the fragments read say of their times, in which a copy's own are not counted.
+    read: u64,
 }
 
 #[derive(Default)]
@@ -495,19 +563,21 @@ impl<'a> Splitter<'a> {
             sequence_number: cut.sequence_number,
             samples: 0,
             segments: Vec::new(),
+            delay: None,
+            read: 0,
         }
     }
 
-    fn take(&mut self, fragment: &Fragment, sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<()> {
+    fn take(&mut self, fragment: &Fragment, sink: &mut impl FnMut(Piece<'_>) -> io::Result<()>) -> Result<()> {
         let samples = fragment.samples(&self.track)?;
         self.check_time(fragment.decode_time(&self.track)?)?;
+        self.read += samples.iter().map(|sample| u64::from(sample.duration)).sum::<u64>();
         match self.cut.kind {
-            Kind::Video { gops } => {
-                self.take_gop(&samples, &fragment.data)?;
-                if self.keyframes.len() >= gops as usize && !self.is_last() {
-                    self.end_segment(sink)?;
-                }
-                Ok(())
+            Kind::Video => self.take_gop(&samples, &fragment.data, sink),
+            Kind::Copy => {
+                let samples = self.on_the_grid(&samples, &fragment.data)?;
+                self.delay = self.delay.or(samples.first().map(|sample| sample.cts));
+                self.take_gop(&samples, &fragment.data, sink)
             }
             Kind::Audio => self.take_sound(&samples, &fragment.data, sink),
         }
@@ -516,7 +586,7 @@ impl<'a> Splitter<'a> {
     /// Durations alone place the samples, so they have to add up to what ffmpeg wrote down.
     fn check_time(&mut self, decode_time: u64) -> Result<()> {
         let origin = *self.origin.get_or_insert(decode_time);
-        let expected = origin.checked_add(self.elapsed + self.chunk.ticks);
+        let expected = origin.checked_add(self.read);
         if expected == Some(decode_time) {
             Ok(())
         } else {
@@ -524,7 +594,12 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    fn take_gop(&mut self, samples: &[Sample], data: &[u8]) -> Result<()> {
+    fn take_gop(
+        &mut self,
+        samples: &[Sample],
+        data: &[u8],
+        sink: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<()> {
         let (key, others) = samples.split_first().ok_or(Error::Missing("samples"))?;
         let (key_data, data) = data.split_at_checked(key.size as usize).ok_or(Error::Truncated)?;
         if !key.is_sync() {
@@ -544,14 +619,49 @@ impl<'a> Splitter<'a> {
             size,
             duration: seconds(ticks, self.track.timescale),
         });
+        if !self.is_last() && self.cut.first_frame + self.samples >= self.end() {
+            self.end_segment(sink)?;
+        }
         Ok(())
+    }
+
+    /// The samples of a closed GOP with the times of the grid. Each keeps its place: they are shown in the order of their
+    /// own times, which may be off by less than half a frame.
+    fn on_the_grid(&self, samples: &[Sample], data: &[u8]) -> Result<Vec<Sample>> {
+        let uncommon = |why| Error::Uncommon(self.sequence_number, why);
+        for (place, (_, bytes)) in with_bytes(samples, data).enumerate() {
+            let types = units(bytes).ok_or(uncommon("a sample is damaged"))?;
+            let picture = if place == 0 { IDR } else { SLICE };
+            if !types.contains(&picture) || types.iter().any(|ty| ![picture, DELIMITER].contains(ty)) {
+                return Err(uncommon("not one IDR and what depends on it"));
+            }
+        }
+        let tick = i64::try_from(self.cut.ticks(1, self.track.timescale)).unwrap_or(i64::MAX);
+        let delay = self.delay.unwrap_or(samples.first().map_or(0, |sample| sample.cts));
+        let mut decoded = 0_i64;
+        let mut shown: Vec<(i64, usize)> = Vec::with_capacity(samples.len());
+        for (place, sample) in samples.iter().enumerate() {
+            shown.push((decoded.saturating_add(sample.cts).saturating_sub(delay), place));
+            decoded = decoded.saturating_add(i64::from(sample.duration));
+        }
+        shown.sort_unstable();
+        let mut on_grid = samples.to_vec();
+        for (rank, (time, place)) in shown.into_iter().enumerate() {
+            let (rank, before) = (as_ticks(rank, tick), as_ticks(place, tick));
+            if time.abs_diff(rank).saturating_mul(2) >= tick.unsigned_abs() {
+                return Err(uncommon("its frames do not follow each other evenly"));
+            }
+            on_grid[place].cts = rank.saturating_sub(before).saturating_add(delay);
+            on_grid[place].duration = u32::try_from(tick).unwrap_or(u32::MAX);
+        }
+        Ok(on_grid)
     }
 
     fn take_sound(
         &mut self,
         samples: &[Sample],
         data: &[u8],
-        sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>,
+        sink: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
     ) -> Result<()> {
         for (sample, bytes) in with_bytes(samples, data) {
             if self.sound_ends_before(sample) {
@@ -565,19 +675,22 @@ impl<'a> Splitter<'a> {
 
     /// A sound segment ends with the sample nearest to where the picture's does.
     fn sound_ends_before(&self, sample: &Sample) -> bool {
-        let ended = self.segments.len() as u64 + 1;
         if self.is_last() || self.chunk.samples.is_empty() {
             return false;
         }
-        let frame = u64::from(self.cut.segment_frames).saturating_mul(ended);
+        let frame = self.end();
         let middle = self.elapsed + self.chunk.ticks + u64::from(sample.duration / 2);
         middle > self.cut.ticks(frame, self.track.timescale)
     }
 
     /// The clip's last segment takes what is left, whatever its length.
     fn is_last(&self) -> bool {
-        let before = self.cut.first_frame / u64::from(self.cut.segment_frames.max(1));
-        before + self.segments.len() as u64 + 1 >= self.cut.segments
+        self.segments.len() + 1 >= self.cut.ends.len()
+    }
+
+    /// The frame behind the segment under way.
+    fn end(&self) -> u64 {
+        self.cut.ends.get(self.segments.len()).copied().unwrap_or(u64::MAX)
     }
 
     fn end_chunk(&mut self) -> Result<()> {
@@ -613,22 +726,23 @@ impl<'a> Splitter<'a> {
         Ok(bytes)
     }
 
-    fn end_segment(&mut self, sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<()> {
+    fn end_segment(&mut self, sink: &mut impl FnMut(Piece<'_>) -> io::Result<()>) -> Result<()> {
         if self.segment.is_empty() {
             return Ok(());
         }
-        sink(&segment_name(self.segments.len()), &self.segment)?;
-        self.segments.push(Segment {
+        let segment = Segment {
             duration: seconds(self.segment_ticks, self.track.timescale),
             size: self.segment.len() as u64,
             keyframes: std::mem::take(&mut self.keyframes),
-        });
+        };
+        sink(Piece::Segment(&segment, &self.segment))?;
+        self.segments.push(segment);
         self.segment.clear();
         self.segment_ticks = 0;
         Ok(())
     }
 
-    fn finish(mut self, init: &[u8], sink: &mut impl FnMut(&str, &[u8]) -> io::Result<()>) -> Result<Track> {
+    fn finish(mut self, init: &[u8], sink: &mut impl FnMut(Piece<'_>) -> io::Result<()>) -> Result<Track> {
         self.end_chunk()?;
         self.end_segment(sink)?;
         if self.segments.is_empty() {
@@ -687,6 +801,10 @@ fn traf(track_id: u32, decode_time: u64, samples: &[Sample]) -> Traf {
         trun: vec![trun],
         ..Traf::default()
     }
+}
+
+fn as_ticks(frames: usize, tick: i64) -> i64 {
+    i64::try_from(frames).unwrap_or(i64::MAX).saturating_mul(tick)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a clip of 2^52 ticks has no end")]

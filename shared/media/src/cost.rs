@@ -14,7 +14,7 @@
 
 use crate::encode;
 use crate::filters;
-use crate::plan::Plan;
+use crate::plan::{Plan, Rung};
 use crate::source::{Source, Transfer};
 
 /// What makes a unit, as far as its speed depends on it.
@@ -71,14 +71,17 @@ pub struct Costs {
 }
 
 impl Costs {
-    pub fn of(plan: &Plan, host: Host) -> Self {
+    /// Of these rungs, from one decode.
+    pub fn of(plan: &Plan, rungs: &[&Rung], host: Host) -> Self {
         let source = &plan.source;
         let reading = host.speed(filters::decoding_threads(source, plan.threads));
-        let bits: f64 = plan.rungs.iter().map(|rung| f64::from(rung.max_rate)).sum();
+        let bits: f64 = rungs.iter().map(|rung| f64::from(rung.max_rate)).sum();
         Self {
             fixed: OVERHEAD + bytes(source.weight.bytes) / TRANSFER,
             decode: decode(source) / reading,
-            make: filter(plan) / reading + encode(plan) / host.speed(plan.threads) + bits / 8.0 / TRANSFER,
+            make: filter(plan, rungs) / reading
+                + encode(plan, rungs) / host.speed(plan.threads)
+                + bits / 8.0 / TRANSFER,
             lead: encode::is_indexed(source).then(|| source.weight.keyframe_gap + encode::early(source)),
         }
     }
@@ -151,15 +154,15 @@ fn samples(format: &str) -> f64 {
 }
 
 /// Seconds of CPU for the filters of a second of the output.
-fn filter(plan: &Plan) -> f64 {
+fn filter(plan: &Plan, rungs: &[&Rung]) -> f64 {
     const SCALED: f64 = 2.5;
     const SCALED_IN_LIGHT: f64 = 5.0;
     const TONE_MAPPED: f64 = 15.0;
     const JOINED: f64 = 2.0;
     let video = &plan.source.video;
     let of_source = pixels(video.width, video.height) * samples(&video.pixel_format);
-    let top = plan.rungs.first().map_or(0.0, |rung| pixels(rung.width, rung.height));
-    let of_rungs: f64 = plan.rungs.iter().map(|rung| pixels(rung.width, rung.height)).sum();
+    let top = rungs.first().map_or(0.0, |rung| pixels(rung.width, rung.height));
+    let of_rungs: f64 = rungs.iter().map(|rung| pixels(rung.width, rung.height)).sum();
     let (scale, map) = match video.transfer {
         Transfer::Sdr if video.wide_gamut => (SCALED_IN_LIGHT, TONE_MAPPED),
         Transfer::Sdr => (SCALED, 0.0),
@@ -170,10 +173,10 @@ fn filter(plan: &Plan) -> f64 {
     (frame * plan.frame_rate.as_f64() + fields * video.frame_rate.as_f64().min(FASTEST)) * NANO
 }
 
-/// Seconds of CPU to encode a second of every rung.
-fn encode(plan: &Plan) -> f64 {
+/// Seconds of CPU to encode a second of the rungs.
+fn encode(plan: &Plan, rungs: &[&Rung]) -> f64 {
     const PIXEL: f64 = 22.0;
-    let frame: f64 = plan.rungs.iter().map(|rung| pixels(rung.width, rung.height)).sum();
+    let frame: f64 = rungs.iter().map(|rung| pixels(rung.width, rung.height)).sum();
     frame * PIXEL * plan.frame_rate.as_f64() * NANO
 }
 

@@ -33,6 +33,7 @@ pub struct Output {
 pub fn outputs(plan: &Plan, unit: &Unit) -> Vec<Output> {
     let names: Vec<&str> = match &unit.work {
         Work::Video { rungs, .. } => chosen(plan, rungs).into_iter().map(|rung| rung.name.as_str()).collect(),
+        Work::Copy { rung } => vec![rung.as_str()],
         Work::Audio => plan.sounds.iter().map(|sound| sound.name.as_str()).collect(),
     };
     names
@@ -75,6 +76,7 @@ pub fn unit_runs(plan: &Plan, unit: &Unit, reading: Reading, input: &str) -> Vec
             };
             vec![video_args(plan, &chosen(plan, rungs), range, reading, input)]
         }
+        Work::Copy { rung } => vec![copy_args(plan, rung, input)],
         Work::Audio => sound_runs(plan, input, audio_args),
     }
 }
@@ -155,6 +157,26 @@ fn video_args(plan: &Plan, rungs: &[&Rung], range: Range, reading: Reading, inpu
     args
 }
 
+/// The picture as it is, from its first frame on. What is left out holds nothing that a player needs, and may hold what its
+/// owner does not know of: SEI, and bytes that fill up.
+fn copy_args(plan: &Plan, rung: &str, input: &str) -> Vec<String> {
+    let video = &plan.source.video;
+    let mut args = filters::input(&plan.source, plan.threads, input);
+    args.extend(["-map".to_owned(), format!("0:{}", video.stream)]);
+    args.extend(strings(&["-c:v", "copy", "-bsf:v", "filter_units=remove_types=6|12"]));
+    args.extend(["-output_ts_offset".to_owned(), format!("{:.6}", -video.start)]);
+    args.extend(written(plan.frame_rate));
+    args.push(file(rung));
+    args
+}
+
+fn written(frame_rate: Fraction) -> Vec<String> {
+    let mut args = strings(&["-video_track_timescale", &timescale(frame_rate).to_string()]);
+    // With `delay_moov` the edit list is known when the header is written.
+    args.extend(fragmented("+frag_keyframe+delay_moov"));
+    args
+}
+
 /// Demuxers that find the keyframe before a time. Others land anywhere, as in a transport stream, and their decoder
 /// would wait for a keyframe that does not come; they are decoded from the start.
 const INDEXED: [&str; 2] = ["mov", "matroska"];
@@ -225,12 +247,18 @@ fn grid(plan: &Plan, range: Range, from_start: bool) -> String {
     let start = if from_start { ":start_time=0" } else { "" };
     let fps = format!("fps={num}/{den}{start}:eof_action=pass");
     let (first, end) = (range.first, range.end());
-    format!("{fps},tpad=stop=-1:stop_mode=clone,trim=start_pts={first}:end_pts={end},setpts=N")
+    // Where the first frames may be missing, it is not to go unnoticed.
+    let numbers = if from_start {
+        "N".to_owned()
+    } else {
+        format!("PTS-{first}")
+    };
+    format!("{fps},tpad=stop=-1:stop_mode=clone,trim=start_pts={first}:end_pts={end},setpts={numbers}")
 }
 
 fn rung_args(plan: &Plan, rung: &Rung, range: Range) -> Vec<String> {
     let mut args = vec!["-map".to_owned(), format!("[{}]", rung.name)];
-    args.extend(x264_args(plan, rung));
+    args.extend(x264_args(plan, rung, range));
     args.extend(joining(rung, range));
     args.extend(strings(&[
         "-color_primaries",
@@ -243,19 +271,12 @@ fn rung_args(plan: &Plan, rung: &Rung, range: Range) -> Vec<String> {
     args.extend(strings(&["-color_range", "tv", "-fps_mode", "passthrough"]));
     // SEI holds nothing a player needs, but x264's version and settings.
     args.extend(strings(&["-bsf:v", "filter_units=remove_types=6"]));
-    args.extend(strings(&[
-        "-video_track_timescale",
-        &timescale(plan.frame_rate).to_string(),
-    ]));
-    // With `delay_moov` the edit list is known when the header is written.
-    args.extend(fragmented("+frag_keyframe+delay_moov"));
+    args.extend(written(plan.frame_rate));
     args.push(file(&rung.name));
     args
 }
 
-/// Closed GOPs of one length, so that the rungs' segments begin with the same frame.
-fn x264_args(plan: &Plan, rung: &Rung) -> Vec<String> {
-    let gop = plan.gop_frames.to_string();
+fn x264_args(plan: &Plan, rung: &Rung, range: Range) -> Vec<String> {
     let level = format!("{}.{}", rung.level / 10, rung.level % 10);
     let mut args = strings(&[
         "-c:v",
@@ -279,19 +300,39 @@ fn x264_args(plan: &Plan, rung: &Rung) -> Vec<String> {
         "-bufsize",
         &rung.buffer.to_string(),
     ]));
-    args.extend(strings(&[
-        "-g",
-        &gop,
-        "-keyint_min",
-        &gop,
-        "-sc_threshold",
-        "0",
-        "-flags",
-        "+cgop+bitexact",
-    ]));
+    args.extend(gop_args(plan, range));
     args.extend(strings(&["-threads", &plan.threads.to_string()]));
     if plan.frame_rate.as_f64() < SLOW {
         args.extend(strings(&["-bf", "0"]));
+    }
+    args
+}
+
+/// Closed GOPs that are alike in all rungs, so that their segments begin with the same frame: of one length, or those of the
+/// source where its own picture is one of them.
+fn gop_args(plan: &Plan, range: Range) -> Vec<String> {
+    let (longest, shortest) = match &plan.copied {
+        Some(copied) => (copied.longest(), 1),
+        None => (plan.gop_frames, plan.gop_frames),
+    };
+    let (longest, shortest) = (longest.to_string(), shortest.to_string());
+    let mut args = strings(&["-g", &longest, "-keyint_min", &shortest, "-sc_threshold", "0"]);
+    args.extend(strings(&["-flags", "+cgop+bitexact"]));
+    if let Some(copied) = &plan.copied {
+        // A little early: the first frame that is not before it is made a keyframe.
+        let time = |frame: u64| {
+            format!(
+                "{:.6}",
+                (plan.seconds(frame - range.first) - 0.25 / plan.frame_rate.as_f64()).max(0.0)
+            )
+        };
+        let inside = copied
+            .keyframes()
+            .filter(|frame| (range.first..range.end()).contains(frame));
+        args.extend([
+            "-force_key_frames".to_owned(),
+            inside.map(time).collect::<Vec<_>>().join(","),
+        ]);
     }
     args
 }

@@ -149,10 +149,8 @@ impl Manifest {
     pub fn names(&self, key: &str) -> bool {
         let renditions = self.variants.iter().map(|variant| &variant.rendition);
         let renditions = renditions.chain(self.sounds.iter().map(|sound| &sound.rendition));
-        let in_part = renditions
-            .flat_map(|rendition| &rendition.parts)
-            .any(|part| key.starts_with(&part.prefix));
-        in_part || self.objects().any(|object| object.key == key)
+        let mut parts = renditions.flat_map(|rendition| &rendition.parts);
+        parts.any(|part| part.names(key)) || self.objects().any(|object| object.key == key)
     }
 
     fn objects(&self) -> impl Iterator<Item = &Object> {
@@ -189,6 +187,14 @@ impl Sound {
 }
 
 impl Part {
+    /// What a run stored after its last segment was published is nobody's.
+    fn names(&self, key: &str) -> bool {
+        let Some(name) = key.strip_prefix(&self.prefix) else {
+            return false;
+        };
+        name == cmaf::INIT || (0..self.segments.len()).any(|index| name == cmaf::segment_name(index))
+    }
+
     pub fn init_key(&self) -> String {
         format!("{}{}", self.prefix, cmaf::INIT)
     }

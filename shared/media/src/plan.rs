@@ -1,11 +1,14 @@
 //! The plan of one clip: the ladder, the frame grid, and the units of work. Pure; written once by probe, read by all steps.
 
+mod copied;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{Costs, Host};
 use crate::source::{Fraction, Source};
+
+pub use copied::Copied;
 
 /// What is to be made of a clip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +21,9 @@ pub struct Plan {
     /// Frames from one IDR to the next: at most 2 s (Apple HLS authoring 1.13).
     pub gop_frames: u32,
     pub gops_per_segment: u32,
+    /// Where the highest rung is the source's own picture: its GOPs, which all other rungs follow.
+    #[serde(default)]
+    pub copied: Option<Copied>,
     /// Highest first.
     pub rungs: Vec<Rung>,
     /// Best first; empty for a silent clip.
@@ -58,8 +64,12 @@ pub struct Sound {
 /// A piece of work for one run of transcode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unit {
-    /// Unique in the plan and part of object keys: `audio`, `video-0`.
+    /// Unique in the plan and part of object keys: `audio`, `low-0`, `video-0`.
     pub id: String,
+    /// What it makes is published segment by segment, since it is what people wait for. Everything else is once it is
+    /// whole.
+    #[serde(default)]
+    pub grows: bool,
     #[serde(flatten)]
     pub work: Work,
 }
@@ -74,6 +84,8 @@ pub enum Work {
         first_frame: u64,
         frames: u64,
     },
+    /// This rung is the source's own picture, in new boxes.
+    Copy { rung: String },
     /// Every sound of the plan, from one decode.
     Audio,
 }
@@ -89,6 +101,8 @@ pub struct Options {
     /// Length of a unit of picture, seconds, of which it takes whole segments, one at least. If none, units are as few
     /// as fit the host.
     pub unit_seconds: Option<u32>,
+    /// Units of picture that are worked on at once, by as many hosts: the clip is cut into as many, if it is long enough.
+    pub parallelism: u32,
 }
 
 impl Default for Options {
@@ -99,6 +113,7 @@ impl Default for Options {
             threads: 2,
             host: Host::default(),
             unit_seconds: None,
+            parallelism: 1,
         }
     }
 }
@@ -109,13 +124,17 @@ pub fn plan(source: &Source, options: &Options) -> Plan {
     let gop_frames = whole_frames(2, frame_rate);
     let segment_frames = whole_frames(options.segment_seconds, frame_rate);
     let shortest = source.duration.min(f64::from(options.segment_seconds) / 2.0);
-    let rungs = ladder(source, frame_rate, &cellular(frame_rate, shortest));
+    let cellular = cellular(frame_rate, shortest);
+    let copied = copied::cut(source, frame_rate, frames, options.segment_seconds);
+    let copied = copied.filter(|copied| copied.peak() <= copied::cap(source, frame_rate, &cellular));
+    let rungs = ladder(source, frame_rate, &cellular, copied.as_ref());
     let mut plan = Plan {
         source: source.clone(),
         frame_rate,
         frames,
         gop_frames,
         gops_per_segment: (segment_frames / gop_frames).max(1),
+        copied,
         sounds: sounds(&rungs),
         units: Vec::new(),
         rungs,
@@ -139,6 +158,9 @@ impl Plan {
     ///
     /// No segment's rounded duration exceeds it (RFC 8216 4.3.3.1): a whole segment is the longest there is.
     pub fn target_duration(&self) -> u32 {
+        if let Some(copied) = &self.copied {
+            return copied.target_duration(self.frame_rate);
+        }
         let frames = u64::from(self.segment_frames()).min(self.frames);
         let ticks = frames * u64::from(self.frame_rate.den);
         let seconds = ticks.div_ceil(u64::from(self.frame_rate.num));
@@ -148,6 +170,9 @@ impl Plan {
     /// Segments of a whole rendition. A rest of less than half a second belongs to the one before it: that may exceed
     /// the target by as much (Apple HLS authoring 7.7), and players get stuck on a segment of a frame or two.
     pub fn segments(&self) -> u64 {
+        if let Some(copied) = &self.copied {
+            return copied.segments.len() as u64;
+        }
         let length = u64::from(self.segment_frames());
         let (whole, rest) = (self.frames / length, self.frames % length);
         let short = rest * u64::from(self.frame_rate.den) * 2 < u64::from(self.frame_rate.num);
@@ -162,60 +187,117 @@ impl Plan {
         self.sounds.iter().find(|sound| sound.name == name)
     }
 
-    /// Sound first: it is quick, and nothing is playable without it. Then the picture, in the order of time.
-    fn cut(&self, options: &Options) -> Vec<Unit> {
-        let sound = (!self.sounds.is_empty()).then(|| Unit {
-            id: "audio".to_owned(),
-            work: Work::Audio,
-        });
+    /// The frame behind each segment, the clip's last included.
+    pub fn ends(&self) -> Vec<u64> {
+        if let Some(copied) = &self.copied {
+            return copied.ends();
+        }
         let length = u64::from(self.segment_frames());
-        let mut begun = 0;
-        let pictures = self.lengths(options).into_iter().enumerate().map(|(number, segments)| {
-            let first_frame = begun * length;
-            begun += segments;
-            let end = if begun == self.segments() {
-                self.frames
-            } else {
-                begun * length
-            };
-            let rungs = self.rungs.iter().map(|rung| rung.name.clone()).collect();
-            Unit {
-                id: format!("video-{number}"),
-                work: Work::Video {
-                    rungs,
-                    first_frame,
-                    frames: end - first_frame,
-                },
-            }
-        });
-        sound.into_iter().chain(pictures).collect()
+        let whole = (1..self.segments()).map(|segment| segment * length);
+        whole.chain([self.frames]).collect()
     }
 
-    /// Segments of each unit of picture.
-    fn lengths(&self, options: &Options) -> Vec<u64> {
+    /// What people wait for first, in the order in which it is wanted: sound, since nothing is playable without it; the
+    /// source's own picture, which costs nothing, or else the lowest rungs; then what completes the clip. Each in the order
+    /// of time.
+    fn cut(&self, options: &Options) -> Vec<Unit> {
+        let mut units = Vec::new();
+        if !self.sounds.is_empty() {
+            units.push(unit("audio".to_owned(), true, Work::Audio));
+        }
+        let mut rungs = self.rungs.iter().collect::<Vec<_>>();
+        if self.copied.is_some() {
+            let rung = rungs.remove(0).name.clone();
+            units.push(unit("copy".to_owned(), false, Work::Copy { rung }));
+        }
+        let low = self.go_first(&rungs, options.host);
+        let (high, low) = rungs.split_at(rungs.len() - low);
+        // They share what one transaction can take.
+        let groups = 1 + u64::from(!high.is_empty() && !low.is_empty());
+        let most = units::MOST / groups;
+        if high.is_empty() || low.is_empty() {
+            // All that is encoded, in one pass.
+            units.extend(self.pieces("video", !low.is_empty(), &rungs, most, options));
+        } else {
+            units.extend(self.pieces("low", true, low, most, options));
+            units.extend(self.pieces("video", false, high, most, options));
+        }
+        units
+    }
+
+    /// How many of these rungs, the lowest ones, get a pass of their own, so that a clip can be played before its higher
+    /// rungs are made. All of them, where a host is fast enough for that; it saves decoding the source twice.
+    fn go_first(&self, rungs: &[&Rung], host: Host) -> usize {
+        /// Seconds of work for a second of the clip, by a reckoning for the worst.
+        const AHEAD: f64 = 0.4;
+        const LOW: u32 = 360;
+        let costs = Costs::of(self, rungs, host);
+        if self.copied.is_some() || costs.seconds(0.0, 1.0) - costs.seconds(0.0, 0.0) <= AHEAD {
+            return rungs.len();
+        }
+        let low = rungs.iter().filter(|rung| rung.width.min(rung.height) <= LOW).count();
+        low.max(1)
+    }
+
+    /// Units of these rungs, from the beginning to the end of the clip.
+    fn pieces(&self, name: &str, grows: bool, rungs: &[&Rung], most: u64, options: &Options) -> Vec<Unit> {
+        if rungs.is_empty() {
+            return Vec::new();
+        }
+        let ends = self.ends();
+        let names: Vec<String> = rungs.iter().map(|rung| rung.name.clone()).collect();
+        let mut units = Vec::new();
+        let mut segments = ends.into_iter();
+        let mut first_frame = 0;
+        for (number, length) in self.lengths(rungs, most, options).into_iter().enumerate() {
+            let last = usize::try_from(length.saturating_sub(1)).unwrap_or(usize::MAX);
+            let Some(end) = segments.nth(last) else { break };
+            let work = Work::Video {
+                rungs: names.clone(),
+                first_frame,
+                frames: end - first_frame,
+            };
+            units.push(unit(format!("{name}-{number}"), grows, work));
+            first_frame = end;
+        }
+        units
+    }
+
+    /// Segments of each unit of these rungs.
+    fn lengths(&self, rungs: &[&Rung], most: u64, options: &Options) -> Vec<u64> {
         let segments = self.segments();
         if let Some(seconds) = options.unit_seconds {
             let frames = u64::from(whole_frames(seconds, self.frame_rate));
-            return units::chop(segments, frames / u64::from(self.segment_frames()));
+            return units::chop(segments, frames / u64::from(self.segment_frames()), most);
         }
-        let costs = Costs::of(self, options.host);
-        let length = u64::from(self.segment_frames());
-        let seconds = |first: u64, segments: u64| {
-            let end = ((first + segments) * length).min(self.frames);
-            costs.seconds(self.seconds(first * length), self.seconds(end))
+        let costs = Costs::of(self, rungs, options.host);
+        let ends = self.ends();
+        let begin = |segment: u64| {
+            let before = usize::try_from(segment).ok().and_then(|segment| segment.checked_sub(1));
+            let end = before.map_or(0, |before| ends.get(before).copied().unwrap_or(self.frames));
+            self.seconds(end)
         };
-        units::cut(segments, options.host.share(), seconds)
+        let seconds = |first: u64, segments: u64| costs.seconds(begin(first), begin(first + segments));
+        let bounds = units::Bounds {
+            limit: options.host.share(),
+            least: u64::from(options.parallelism).min(segments / units::SHORTEST),
+            most,
+        };
+        units::cut(segments, bounds, seconds)
     }
 
-    /// How long this host takes for a unit of the picture, seconds; none for the sound.
+    /// How long this host takes for a unit that encodes the picture, seconds; none for any other.
     pub fn expected(&self, unit: &Unit, host: Host) -> Option<f64> {
         let Work::Video {
-            first_frame, frames, ..
+            rungs,
+            first_frame,
+            frames,
         } = &unit.work
         else {
             return None;
         };
-        let costs = Costs::of(self, host);
+        let rungs: Vec<&Rung> = self.rungs.iter().filter(|rung| rungs.contains(&rung.name)).collect();
+        let costs = Costs::of(self, &rungs, host);
         Some(costs.seconds(self.seconds(*first_frame), self.seconds(first_frame + frames)))
     }
 
@@ -224,6 +306,10 @@ impl Plan {
     pub fn seconds(&self, frame: u64) -> f64 {
         frame as f64 * f64::from(self.frame_rate.den) / f64::from(self.frame_rate.num)
     }
+}
+
+fn unit(id: String, grows: bool, work: Work) -> Unit {
+    Unit { id, grows, work }
 }
 
 /// A row of the ladder: what a picture of this short side may cost at up to 30 fps.
@@ -296,13 +382,19 @@ fn cellular(frame_rate: Fraction, shortest: f64) -> Step {
 /// The widest picture made: beyond it hardware decoders give up, and only strips wider than 4:1 reach it.
 const LONGEST_SIDE: u32 = 4096;
 
-fn ladder(source: &Source, frame_rate: Fraction, cellular: &Step) -> Vec<Rung> {
+fn ladder(source: &Source, frame_rate: Fraction, cellular: &Step, copied: Option<&Copied>) -> Vec<Rung> {
     let (width, height) = (source.video.width, source.video.height);
     let audible = source.audio.is_some();
     let short_side = width.min(height);
     let mut rungs: Vec<Rung> = Vec::new();
     let steps = LADDER.iter().chain([cellular]);
-    for step in steps.filter(|step| step.short_side <= short_side) {
+    if let Some(copied) = copied {
+        // Between two rungs of the ladder it is one of its own.
+        let step = copied::step(copied, short_side, cellular);
+        rungs.push(capped(&step, step.max_rate, (width, height), frame_rate, audible));
+    }
+    let lower = |step: &&Step| step.short_side < short_side || copied.is_none() && step.short_side == short_side;
+    for step in steps.filter(lower) {
         let size = fit(width, height, step.short_side);
         let rung = rung(step, size, frame_rate, audible);
         // Strips that reach the longest side come out alike at several steps.
@@ -316,10 +408,16 @@ fn ladder(source: &Source, frame_rate: Fraction, cellular: &Step) -> Vec<Rung> {
     rungs
 }
 
-fn rung(step: &Step, (width, height): (u32, u32), frame_rate: Fraction, audible: bool) -> Rung {
+fn rung(step: &Step, size: (u32, u32), frame_rate: Fraction, audible: bool) -> Rung {
     let fast = frame_rate.as_f64() > 31.0 && step.short_side > CELLULAR_SIDE;
     let max_rate = if fast { step.max_rate / 2 * 3 } else { step.max_rate };
-    let buffer = (max_rate / 2 * step.buffer).max(of_one_frame(max_rate, frame_rate));
+    capped(step, max_rate, size, frame_rate, audible)
+}
+
+fn capped(step: &Step, max_rate: u32, (width, height): (u32, u32), frame_rate: Fraction, audible: bool) -> Rung {
+    let buffer = (max_rate / 2)
+        .saturating_mul(step.buffer)
+        .max(of_one_frame(max_rate, frame_rate));
     let level = level(width, height, frame_rate, max_rate, buffer);
     Rung {
         name: format!("{}p", width.min(height)),

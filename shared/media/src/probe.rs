@@ -6,6 +6,7 @@
 
 mod choice;
 mod codecs;
+mod common;
 mod decide;
 mod extent;
 mod listing;
@@ -25,7 +26,7 @@ use self::extent::Extent;
 use self::words::{corrupt, cut_short, too_many_packets, unsupported};
 use crate::process::{Budget, Job, Limits, Output, RunError, Runner, Tool};
 use crate::sniff::{self, Container};
-use crate::source::Source;
+use crate::source::{Gop, Source};
 
 pub use codecs::decoder_whitelist;
 
@@ -34,7 +35,7 @@ pub use codecs::decoder_whitelist;
 const LISTING: usize = 32 << 20;
 
 /// What ffprobe is asked for; tags would be anybody's text, so only those that decide something are among it.
-const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,size,flags:packet_side_data=side_data_type:\
+const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,size,pos,flags:packet_side_data=side_data_type:\
                        stream=index,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,pix_fmt,\
                        color_range,color_space,color_transfer,color_primaries,field_order,nb_frames,start_time,\
                        r_frame_rate,avg_frame_rate,sample_rate,channels:\
@@ -79,19 +80,37 @@ pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, Prob
         (Err(ProbeError::Rejected(rejection)), Some(unopened)) if rejection.code == RejectionCode::UnsupportedCodec => {
             Err(unopened.into())
         }
-        (Ok(mut source), _) => {
+        (Ok((mut source, candidate)), _) => {
             source.weight.bytes = size;
+            source.gops = match candidate {
+                Some(candidate) => confirmed(request.file, candidate).await?,
+                None => Vec::new(),
+            };
             Ok(source)
         }
-        (decision, _) => decision,
+        (Err(error), _) => Err(error),
     }
+}
+
+/// The groups of a picture that can be taken as it is; none if a look at its samples says otherwise.
+async fn confirmed(file: &Path, candidate: common::Candidate) -> Result<Vec<Gop>, ProbeError> {
+    let file = file.to_owned();
+    let gops = tokio::task::spawn_blocking(move || {
+        let confirmed = common::confirmed(&file, &candidate)?;
+        Ok(if confirmed { candidate.gops } else { Vec::new() })
+    });
+    Ok(gops
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(RunError::Spawn)?)
 }
 
 /// What is decided on such a listing, for `fuzz/` alone.
 #[cfg(fuzzing)]
 pub fn decided(stdout: Vec<u8>, container: Container, said: u64) -> Result<Source, ProbeError> {
     let stderr_tail = String::new();
-    decide::decide(&Output { stdout, stderr_tail }, container, 60.0, said)
+    decide::decide(&Output { stdout, stderr_tail }, container, 60.0, said).map(|(source, _)| source)
 }
 
 /// ffprobe's listing, if need be without the streams that it cannot open, and what there is to say of the last of them.

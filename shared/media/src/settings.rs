@@ -58,6 +58,11 @@ pub struct Units {
     #[arg(long, env = "TOKTIK_TRANSCODE_DEADLINE", default_value_t = DEADLINE, value_parser = clap::value_parser!(u32).range(10..=86_400), value_name = "SECONDS")]
     pub transcode_deadline: u32,
 
+    /// How many runs of transcode work at once, on as many machines: probe cuts a clip into as many units, if it is long
+    /// enough. On one machine 1 is the cheapest, and as fast
+    #[arg(long, env = "TOKTIK_TRANSCODE_PARALLELISM", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=90), value_name = "UNITS")]
+    pub transcode_parallelism: u32,
+
     /// Length of a unit of work, in seconds, of which it takes whole segments; planned by the two above if not given
     #[arg(long, env = "TOKTIK_UNIT_SECONDS", hide = true, value_parser = clap::value_parser!(u32).range(1..), value_name = "SECONDS")]
     pub unit_seconds: Option<u32>,

@@ -33,6 +33,16 @@ pub struct Source {
     pub audio: Option<Audio>,
     #[serde(default)]
     pub weight: Weight,
+    /// Of a picture that every player takes as it is: its GOPs, from the first to the last. Empty for any other.
+    #[serde(default)]
+    pub gops: Vec<Gop>,
+}
+
+/// A closed group of pictures, which begins with an IDR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gop {
+    pub frames: u32,
+    pub bytes: u64,
 }
 
 /// How much there is to read: what the plan reckons with.

@@ -57,11 +57,28 @@ impl Service {
     }
 }
 
+/// What is done first where not everything can be done at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody waits for it, and it is soon done.
+    Short,
+    /// Somebody waits for it.
+    First,
+    /// It completes what can be used already.
+    #[default]
+    Later,
+}
+
 /// Handles one event. May be called again with the same event at any time, also while it still runs.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Returns when the effects are durable. `cancel` fires when the host has to stop: the work is given back.
     async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure>;
+
+    /// Who waits for what an event asks for.
+    async fn urgency(&self, _message: &Message) -> Urgency {
+        Urgency::default()
+    }
 
     /// The events in what was delivered; dead-letter alone is sent them in an envelope.
     fn read(&self, body: &[u8]) -> Result<Vec<Message>, Unreadable> {

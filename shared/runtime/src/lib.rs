@@ -31,6 +31,6 @@ pub use cache::Cache;
 pub use clock::Clock;
 pub use context::Context;
 pub use crowd::Crowd;
-pub use function::{Failure, Handler, Serverless, Service};
+pub use function::{Failure, Handler, Serverless, Service, Urgency};
 pub use program::{allow_connections, concurrency, main, run_function, stop_signal};
 pub use publish::Publisher;

@@ -130,6 +130,7 @@ async fn work(
         handler,
         context,
         concurrency,
+        express: 0,
     };
     let ((), served) = tokio::join!(worker.run(stop), operations);
     served

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{Begin, Lease, State};
-use toktik_events::payload::{Clip, Step};
+use toktik_events::payload::{Clip, Progress, Step};
 use toktik_events::{Function, Message, Payload, Rejection};
 use toktik_objects::keys;
 
@@ -85,10 +85,10 @@ pub fn asked(function: Function, message: &Message) -> Option<Step> {
                 function,
             ))
         }
-        (Function::Package, Payload::StepCompleted(done)) => {
+        (Function::Package, Payload::StepCompleted(made) | Payload::StepProgressed(Progress { step: made, .. })) => {
             let clip = Clip {
-                video_id: done.video_id,
-                generation: done.generation,
+                video_id: made.video_id,
+                generation: made.generation,
             };
             Some(step(&clip, function))
         }
@@ -178,6 +178,38 @@ impl Context {
         let (id, generation) = (step.video_id, step.generation);
         let item = self.catalog.step(id, generation, &step.step, &step.unit).await?;
         Ok(item.is_some_and(|item| item.state == State::Done))
+    }
+
+    /// What earlier runs of a step have published, which this one goes on from.
+    pub async fn published(&self, lease: &Lease) -> Result<Option<serde_json::Value>, Failure> {
+        let (id, generation) = (lease.video_id, lease.generation);
+        let item = self.catalog.step(id, generation, &lease.step, &lease.unit).await?;
+        Ok(item.and_then(|item| item.result))
+    }
+
+    /// Publishes what a step has made so far: so many segments of each of its tracks. Refused once the lease is lost, which
+    /// its next renewal notices. Where nobody can be told, the next word says all of it.
+    pub async fn step_progressed(
+        &self,
+        from: Function,
+        lease: &Lease,
+        result: &serde_json::Value,
+        segments: u64,
+    ) -> Result<(), Failure> {
+        if !self.catalog.progress(lease, result).await? {
+            return Ok(());
+        }
+        let step = Step {
+            video_id: lease.video_id,
+            generation: lease.generation,
+            step: lease.step.clone(),
+            unit: lease.unit.clone(),
+        };
+        let told = self.publish(from, Payload::StepProgressed(Progress { step, segments }));
+        if let Err(error) = told.await {
+            tracing::warn!(error = format!("{error:#}"), "could not say that a step has progressed");
+        }
+        Ok(())
     }
 
     /// Says that a step is done; also when it was done before, since the first word may have been lost.

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::{Message as Delivery, MessageSystemAttributeName};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use toktik_events::Function;
 
 use crate::context::{Context, sign_of_life};
 use crate::delivery::{self, Desk, Settled, whole_seconds};
-use crate::function::Handler;
+use crate::function::{Handler, Urgency};
 
 const LONG_POLL_SECONDS: i32 = 20;
 const BATCH: usize = 10;
@@ -29,13 +29,43 @@ pub struct Worker {
     pub context: Context,
     /// Messages handled at once.
     pub concurrency: usize,
+    /// Messages of either more urgent kind handled at once beside those, so that they need not wait for what is less
+    /// urgent. To find them this worker takes all that its queue has: not for several workers of one queue, of which others
+    /// may be idle. None: whatever comes first.
+    pub express: usize,
+}
+
+/// Messages that wait in a worker which takes all.
+const HELD: usize = 100;
+
+/// Who may go on, by how urgent it is.
+struct Lanes {
+    short: Semaphore,
+    first: Semaphore,
+    later: Semaphore,
+}
+
+impl Lanes {
+    fn of(&self, urgency: Urgency) -> &Semaphore {
+        match urgency {
+            Urgency::Short => &self.short,
+            Urgency::First => &self.first,
+            Urgency::Later => &self.later,
+        }
+    }
 }
 
 impl Worker {
     /// Works until told to stop, then gives back what it has not finished.
     pub async fn run(self, stop: CancellationToken) {
         let worker = Arc::new(self);
-        let slots = Arc::new(Semaphore::new(worker.concurrency));
+        let lanes = (worker.express > 0).then(|| Lanes {
+            short: Semaphore::new(worker.express),
+            first: Semaphore::new(worker.express),
+            later: Semaphore::new(worker.concurrency),
+        });
+        let lanes = Arc::new(lanes);
+        let slots = Arc::new(Semaphore::new(if lanes.is_some() { HELD } else { worker.concurrency }));
         let tasks = TaskTracker::new();
         while let Some(deliveries) = worker.next(&slots, &stop).await {
             for delivery in deliveries {
@@ -43,9 +73,9 @@ impl Worker {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                     return;
                 };
-                let (worker, stop) = (Arc::clone(&worker), stop.clone());
+                let (worker, lanes, stop) = (Arc::clone(&worker), Arc::clone(&lanes), stop.clone());
                 tasks.spawn(async move {
-                    worker.process(delivery, &stop).await;
+                    worker.process(delivery, lanes.as_ref().as_ref(), &stop).await;
                     drop(slot);
                 });
             }
@@ -63,7 +93,7 @@ impl Worker {
                 break;
             }
             for delivery in deliveries {
-                self.process(delivery, stop).await;
+                self.process(delivery, None, stop).await;
                 handled += 1;
             }
         }
@@ -120,7 +150,7 @@ impl Worker {
         Ok(output.context("receiving messages")?.messages.unwrap_or_default())
     }
 
-    async fn process(&self, delivery: Delivery, stop: &CancellationToken) {
+    async fn process(&self, delivery: Delivery, lanes: Option<&Lanes>, stop: &CancellationToken) {
         let desk = Desk {
             function: self.function,
             handler: self.handler.as_ref(),
@@ -128,7 +158,10 @@ impl Worker {
         };
         let body = delivery.body().unwrap_or_default();
         let settled = tokio::select! {
-            settled = desk.settle(body, received(&delivery), stop) => settled,
+            settled = async {
+                let _lane = self.admitted(body, lanes, stop).await;
+                desk.settle(body, received(&delivery), stop).await
+            } => settled,
             never = self.heartbeat(&delivery) => match never {},
         };
         let told = match settled {
@@ -139,6 +172,21 @@ impl Worker {
             // The message reappears when its visibility ends, and every handler survives that.
             tracing::warn!(function = %self.function, error = format!("{error:#}"), "could not settle a message");
         }
+    }
+
+    /// Waits until a message's turn has come, or until it is time to stop.
+    async fn admitted<'a>(
+        &self,
+        body: &str,
+        lanes: Option<&'a Lanes>,
+        stop: &CancellationToken,
+    ) -> Option<SemaphorePermit<'a>> {
+        let lanes = lanes?;
+        let urgency = match self.handler.read(body.as_bytes()).as_deref() {
+            Ok([message, ..]) => self.handler.urgency(message).await,
+            _ => Urgency::default(),
+        };
+        stop.run_until_cancelled(lanes.of(urgency).acquire()).await?.ok()
     }
 
     /// Keeps the message ours while it is worked on. Should that fail, somebody else may get it too, and the ledger keeps

@@ -44,6 +44,8 @@ pub struct Workshop {
     budget: Budget,
     /// Over all threads of one child.
     cpu: Duration,
+    /// How far other work goes before it.
+    nice: i32,
     cancel: CancellationToken,
 }
 
@@ -68,6 +70,7 @@ impl Workshops {
             runner: self.runner.clone(),
             budget: Budget::new(time),
             cpu: all_cores_for(time),
+            nice: 0,
             cancel: cancel.clone(),
         })
     }
@@ -80,7 +83,17 @@ fn all_cores_for(time: Duration) -> Duration {
         .max(Limits::default().cpu)
 }
 
+/// For what completes a clip that can be watched already, or that nobody waits for.
+pub const LATER: i32 = 19;
+
 impl Workshop {
+    /// The same, where other work goes so far before it.
+    #[must_use]
+    pub fn behind(mut self, nice: i32) -> Self {
+        self.nice = nice;
+        self
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.dir.path()
     }
@@ -122,6 +135,7 @@ impl Workshop {
             dir: self.path(),
             limits: Limits {
                 cpu: self.cpu,
+                nice: self.nice,
                 ..Limits::default()
             },
             budget: &self.budget,

@@ -17,6 +17,7 @@ mod deletion;
 mod delivery;
 mod doctor;
 mod ends;
+mod fast;
 mod feed;
 mod full;
 mod harness;

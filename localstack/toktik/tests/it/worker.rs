@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use toktik_events::{Function, Message};
 use toktik_runtime::worker::Worker;
-use toktik_runtime::{Context, Failure, Handler, Publisher};
+use toktik_runtime::{Context, Failure, Handler, Publisher, Urgency};
 
 use crate::harness::House;
 use crate::running::{PATIENCE, until};
@@ -45,6 +45,14 @@ impl Handler for Scripted {
             Manner::AskAgainAtOnce => Err(Failure::retry_after(Duration::ZERO, anyhow!("never"))),
         }
     }
+
+    async fn urgency(&self, message: &Message) -> Urgency {
+        match message.id.as_str() {
+            "event-1" => Urgency::Short,
+            "event-2" => Urgency::First,
+            _ => Urgency::Later,
+        }
+    }
 }
 
 /// A worker at probe's queue, and how to watch and to end it.
@@ -56,6 +64,10 @@ struct Hired {
 }
 
 fn hire(context: Context, concurrency: usize, manner: Manner) -> Hired {
+    hire_with(context, concurrency, 0, manner)
+}
+
+fn hire_with(context: Context, concurrency: usize, express: usize, manner: Manner) -> Hired {
     let (sender, begun) = mpsc::unbounded_channel();
     let handler = Arc::new(Scripted { manner, begun: sender });
     let worker = Worker {
@@ -63,6 +75,7 @@ fn hire(context: Context, concurrency: usize, manner: Manner) -> Hired {
         handler: Arc::<Scripted>::clone(&handler),
         context,
         concurrency,
+        express,
     };
     let stop = CancellationToken::new();
     Hired {
@@ -115,6 +128,30 @@ async fn counts(house: &House) -> (usize, usize) {
         count(QueueAttributeName::ApproximateNumberOfMessages),
         count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
     )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_urgent_waits_for_nothing_that_is_not() {
+    let house = House::open().await;
+    let mut worker = hire_with(house.context.clone(), 1, 1, Manner::Wait(Semaphore::new(0)));
+    for id in [7, 8, 9] {
+        house.deliver(Function::Probe, &event(id)).await;
+    }
+    let first = worker.begins().await;
+    assert!(["event-7", "event-8", "event-9"].contains(&first.as_str()), "{first}");
+    for id in [2, 1] {
+        house.deliver(Function::Probe, &event(id)).await;
+    }
+    let mut urgent = [worker.begins().await, worker.begins().await];
+    urgent.sort();
+    assert_eq!(urgent, ["event-1", "event-2"]);
+    // All are held, so that none of them can be overlooked.
+    assert_eq!(counts(&house).await.0, 0);
+    for _ in 0..5 {
+        worker.let_go();
+    }
+    until_empty(&house).await;
+    worker.dismiss().await;
 }
 
 async fn until_empty(house: &House) {
@@ -263,6 +300,7 @@ async fn a_queue_that_is_not_there_yet_is_named_and_waited_for() {
         }),
         context: context.clone(),
         concurrency: 1,
+        express: 0,
     };
     let error = worker.drain(&CancellationToken::new()).await.unwrap_err();
     let told = format!("{error:#}");

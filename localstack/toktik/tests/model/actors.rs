@@ -372,23 +372,41 @@ impl Ffmpeg {
         Ok(Outcome::Made(made))
     }
 
+    /// Sound of two segments is published after the first, and whoever comes next goes on from there.
     async fn unit(&self, lease: &Lease) -> Result<Value, Failure> {
-        self.write(lease, "init.mp4").await?;
         let plan = cut(self.cut);
         let unit = plan.units.iter().find(|unit| unit.id == lease.unit).unwrap();
         let names: Vec<&str> = match &unit.work {
             Work::Video { rungs, .. } => rungs.iter().map(String::as_str).collect(),
+            Work::Copy { rung } => vec![rung.as_str()],
             Work::Audio => plan.sounds.iter().map(|sound| sound.name.as_str()).collect(),
         };
         let segments = match &unit.work {
             Work::Video { .. } => 1,
-            Work::Audio => self.cut.units as usize,
+            Work::Copy { .. } | Work::Audio => self.cut.units as usize,
         };
-        let segments = vec![json!({"duration": 4.0, "size": 4}); segments];
-        let part = json!({"prefix": step::prefix(lease), "init_size": 1, "init_hash": 2, "segments": segments});
-        let track = |name: &str| json!({"name": name, "codecs": "c", "part": part});
-        let tracks: Vec<Value> = names.into_iter().map(track).collect();
-        Ok(json!({ "tracks": tracks }))
+        let unit = |parts: &[Value]| {
+            let track = |name: &&str| json!({"name": name, "codecs": "c", "parts": parts});
+            json!({ "tracks": names.iter().map(track).collect::<Vec<Value>>() })
+        };
+        let part = |segments: usize| {
+            let segments = vec![json!({"duration": 4.0, "size": 4}); segments];
+            json!({"prefix": step::prefix(lease), "init_size": 1, "init_hash": 2, "segments": segments})
+        };
+        let published = match segments {
+            1 => None,
+            _ => self.context.published(lease).await?,
+        };
+        let before = published.map(|before| before["tracks"][0]["parts"].clone());
+        let mut parts: Vec<Value> = before.and_then(|parts| parts.as_array().cloned()).unwrap_or_default();
+        self.write(lease, "init.mp4").await?;
+        if segments > 1 && parts.is_empty() {
+            let begun = unit(&[part(1)]);
+            let context = &self.context;
+            context.step_progressed(Function::Transcode, lease, &begun, 1).await?;
+        }
+        parts.push(part(segments - parts.len()));
+        Ok(unit(&parts))
     }
 }
 
@@ -470,6 +488,7 @@ fn cut(cut: Cut) -> Plan {
         video,
         audio: cut.sound.then_some(audio),
         weight: toktik_media::source::Weight::default(),
+        gops: Vec::new(),
     };
     let options = Options {
         unit_seconds: Some(4),

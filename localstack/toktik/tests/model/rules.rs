@@ -198,6 +198,13 @@ fn over_manifest(before: &Facts, after: &Facts) -> Result<(), String> {
     ensure(lost.is_empty(), &format!("a manifest loses nothing: {lost:?}"))
 }
 
+/// Where the parts lie that a result names.
+fn prefixes(result: &Value) -> Vec<String> {
+    let parts = result["tracks"].as_array().into_iter().flatten();
+    let parts = parts.flat_map(|track| track["parts"].as_array().into_iter().flatten());
+    parts.map(|part| part["prefix"].to_string()).collect()
+}
+
 fn over_step(name: &str, before: &Facts, now: &Step) -> Result<(), String> {
     let Some(was) = before.steps.get(name) else {
         return Ok(());
@@ -213,7 +220,13 @@ fn over_step(name: &str, before: &Facts, now: &Step) -> Result<(), String> {
         now.state != "done" || was.state == "done" || was.state == "running",
         &say("only what runs ends"),
     )?;
-    let moved = was.state != now.state && now.state != "pending" || was.attempts != now.attempts;
+    let kept = |prefix: &String| prefixes(&now.result).contains(prefix);
+    ensure(
+        now.state == "failed" || prefixes(&was.result).iter().all(kept),
+        &say("what was published stays"),
+    )?;
+    let moved =
+        was.state != now.state && now.state != "pending" || was.attempts != now.attempts || was.result != now.result;
     let current = name.starts_with(&format!("{:06}#", before.generation));
     ensure(
         !moved || (before.is_worked_for() && current),

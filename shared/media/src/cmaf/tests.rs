@@ -67,7 +67,7 @@ fn grouped(count: u32) -> Vec<u8> {
 
 #[test]
 fn more_groups_than_bytes_are_refused_before_they_are_made() {
-    let verdict = |count| split(&grouped(count)[..], &cut(Kind::Audio, 0), |_, _| Ok(()));
+    let verdict = |count| split(&grouped(count)[..], &cut(Kind::Audio, 0), |_| Ok(()));
     for count in [100_000, u32::MAX] {
         assert!(matches!(verdict(count), Err(Error::Layout(_))), "{count}");
     }
@@ -104,9 +104,8 @@ fn cut(kind: Kind, first_frame: u64) -> Cut {
     Cut {
         kind,
         frame_rate: Fraction::new(10, 1),
-        segment_frames: 4,
         first_frame,
-        segments: 2,
+        ends: [4, 8].into_iter().filter(|end| *end > first_frame).collect(),
         sequence_number: 5,
     }
 }
@@ -115,8 +114,12 @@ type Files = Vec<(String, Vec<u8>)>;
 
 fn split_all(input: &[u8], cut: &Cut) -> Result<(Track, Files)> {
     let mut files = Vec::new();
-    let track = split(input, cut, |name, bytes| {
-        files.push((name.to_owned(), bytes.to_vec()));
+    let track = split(input, cut, |piece| {
+        let segments = files.len().saturating_sub(1);
+        files.push(match piece {
+            Piece::Init(init) => (INIT.to_owned(), init.bytes.to_vec()),
+            Piece::Segment(_, bytes) => (segment_name(segments), bytes.to_vec()),
+        });
         Ok(())
     })?;
     Ok((track, files))
@@ -147,7 +150,7 @@ fn fragments(bytes: &[u8]) -> Vec<(u64, u32)> {
 
 #[test]
 fn keyframes_are_fragments_by_themselves() {
-    let (track, files) = split_all(&two_gops(), &cut(Kind::Video { gops: 2 }, 0)).expect("a track");
+    let (track, files) = split_all(&two_gops(), &cut(Kind::Video, 0)).expect("a track");
     assert_eq!(
         files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["init.mp4", "00000.m4s"]
@@ -171,8 +174,8 @@ fn keyframes_are_fragments_by_themselves() {
 #[test]
 fn a_unit_continues_where_its_predecessor_ended() {
     let long = Cut {
-        segments: 100,
-        ..cut(Kind::Video { gops: 1 }, 40)
+        ends: vec![42, 44, 46],
+        ..cut(Kind::Video, 40)
     };
     let (_, files) = split_all(&two_gops(), &long).expect("a track");
     assert_eq!(files.len(), 3);
@@ -183,8 +186,8 @@ fn a_unit_continues_where_its_predecessor_ended() {
 #[test]
 fn the_last_segment_takes_what_is_left() {
     let last = Cut {
-        segments: 1,
-        ..cut(Kind::Video { gops: 1 }, 0)
+        ends: vec![2],
+        ..cut(Kind::Video, 0)
     };
     let (track, files) = split_all(&two_gops(), &last).expect("a track");
     assert_eq!(files.len(), 2);
@@ -223,9 +226,100 @@ fn the_last_sound_segment_takes_what_is_left() {
     );
 }
 
+/// A sample of a camera's: decoded for so many ticks, shown so much later, and the types of its units.
+type Filmed = (u32, i64, &'static [u8]);
+
+/// Decoded and shown in different orders, each a little off.
+const FILMED: [Filmed; 4] = [
+    (990, 2000, &[DELIMITER, IDR]),
+    (1020, 4030, &[SLICE]),
+    (980, 1990, &[SLICE, SLICE]),
+    (1010, 0, &[DELIMITER, SLICE]),
+];
+
+/// One GOP of it.
+fn filmed(gop: &[Filmed]) -> Vec<u8> {
+    let unit = |ty: &u8| vec![0, 0, 0, 1, *ty];
+    let bytes: Vec<Vec<u8>> = gop
+        .iter()
+        .map(|(_, _, types)| types.iter().flat_map(unit).collect())
+        .collect();
+    let samples: Vec<Sample> = gop
+        .iter()
+        .zip(&bytes)
+        .enumerate()
+        .map(|(place, (&(duration, cts, _), bytes))| Sample {
+            duration,
+            size: u32::try_from(bytes.len()).expect("small"),
+            flags: if place == 0 { SYNC } else { NOT_SYNC },
+            cts,
+        })
+        .collect();
+    let mut moof = Moof {
+        mfhd: Mfhd { sequence_number: 1 },
+        traf: vec![traf(1, 0, &samples)],
+    };
+    let mut out = Vec::new();
+    moof.encode(&mut out).expect("a moof");
+    moof.traf[0].trun[0].data_offset = i32::try_from(out.len() + 8).ok();
+    out = init(h264());
+    moof.encode(&mut out).expect("a moof");
+    append(&mut out, MDAT, &bytes.concat()).expect("an mdat");
+    out
+}
+
+/// Duration and composition offset of each sample.
+fn times(bytes: &[u8]) -> Vec<(u32, i64)> {
+    let mut reader = Reader { input: bytes };
+    let track = Description {
+        id: 1,
+        timescale: 10_000,
+        codecs: String::new(),
+        defaults: Trex::default(),
+        late: false,
+    };
+    let mut times = Vec::new();
+    while let Ok(Some(fragment)) = reader.fragment() {
+        let samples = fragment.samples(&track).expect("samples");
+        times.extend(samples.into_iter().map(|sample| (sample.duration, sample.cts)));
+    }
+    times
+}
+
+#[test]
+fn what_a_camera_recorded_is_put_on_the_grid() {
+    let (track, files) = split_all(&filmed(&FILMED), &cut(Kind::Copy, 0)).expect("a track");
+    assert_eq!((track.ticks, track.samples), (4000, 4));
+    assert_eq!(
+        times(&files[1].1),
+        [(1000, 2000), (1000, 4000), (1000, 2000), (1000, 0)]
+    );
+}
+
+#[test]
+fn what_players_may_stumble_over_is_not_copied() {
+    let uncommon = |place: usize, sample: Filmed| {
+        let mut gop = FILMED;
+        gop[place] = sample;
+        matches!(
+            split_all(&filmed(&gop), &cut(Kind::Copy, 0)),
+            Err(Error::Uncommon(5, _))
+        )
+    };
+    assert!(!uncommon(0, FILMED[0]));
+    // An open GOP: its first picture is no IDR. A new description, another IDR, a private unit.
+    assert!(uncommon(0, (990, 2000, &[SLICE])));
+    assert!(uncommon(0, (990, 2000, &[7, 8, IDR])));
+    assert!(uncommon(1, (1020, 4030, &[IDR])));
+    assert!(uncommon(1, (1020, 4030, &[6, SLICE])));
+    assert!(uncommon(2, (980, 1990, &[])));
+    // A frame that is late by more than half of its time.
+    assert!(uncommon(1, (1020, 4600, &[SLICE])));
+}
+
 #[test]
 fn what_is_wrong_is_named() {
-    let video = cut(Kind::Video { gops: 1 }, 0);
+    let video = cut(Kind::Video, 0);
     let error = |input: &[u8]| {
         split_all(input, &video)
             .err()
@@ -247,27 +341,29 @@ fn what_is_wrong_is_named() {
 proptest! {
     #[test]
     fn random_bytes_are_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        let video = cut(Kind::Video { gops: 1 }, 0);
+        let video = cut(Kind::Video, 0);
         prop_assert!(split_all(&bytes, &video).is_err());
     }
 
     #[test]
     fn truncated_files_are_an_error_or_shorter(length in 0_usize..2000, audio: bool) {
         let input = two_gops();
-        let kind = if audio { Kind::Audio } else { Kind::Video { gops: 1 } };
+        let kind = if audio { Kind::Audio } else { Kind::Video };
         if let Ok((track, _)) = split_all(&input[..length.min(input.len())], &cut(kind, 0)) {
             prop_assert!(track.samples <= 4);
         }
     }
 
     #[test]
-    fn flipped_bytes_do_not_panic(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8), audio: bool) {
-        let mut input = two_gops();
+    fn flipped_bytes_do_not_panic(
+        changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8),
+        kind in prop::sample::select(vec![Kind::Audio, Kind::Video, Kind::Copy]),
+    ) {
+        let mut input = if kind == Kind::Copy { filmed(&FILMED) } else { two_gops() };
         for (at, value) in changes {
             let at = at % input.len();
             input[at] = value;
         }
-        let kind = if audio { Kind::Audio } else { Kind::Video { gops: 1 } };
         let _ = split_all(&input, &cut(kind, 0));
     }
 }

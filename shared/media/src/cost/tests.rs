@@ -28,6 +28,7 @@ pub(crate) fn minute(codec: &str, (width, height): (u32, u32), rate: u32, bit_ra
             picture_bytes: bit_rate * 60 / 8,
             keyframe_gap: 2.0,
         },
+        gops: Vec::new(),
     }
 }
 
@@ -38,16 +39,23 @@ fn on(cpus: f64, deadline: f64) -> Options {
     }
 }
 
-/// How many units of picture, and how long the longest takes as a part of what it may.
+/// How many units the highest rung has, and how long the longest of all takes as a part of what it may.
 fn units(source: &Source, options: &Options) -> (usize, f64) {
     let plan = plan(source, options);
-    let expected: Vec<f64> = plan
-        .units
-        .iter()
-        .filter_map(|unit| plan.expected(unit, options.host))
-        .collect();
-    let longest = expected.iter().copied().fold(0.0, f64::max);
-    (expected.len(), longest / options.host.share())
+    let expected = plan.units.iter().filter_map(|unit| plan.expected(unit, options.host));
+    (
+        highest(&plan).len(),
+        expected.fold(0.0, f64::max) / options.host.share(),
+    )
+}
+
+/// Frames of the units of the highest rung.
+fn highest(plan: &Plan) -> Vec<u64> {
+    let units = plan.units.iter().filter_map(|unit| match &unit.work {
+        Work::Video { frames, rungs, .. } if rungs.contains(&plan.rungs[0].name) => Some(*frames),
+        _ => None,
+    });
+    units.collect()
 }
 
 /// 89 s of CPU, 47 s of two cores, measured on film: the model says more, but not another order.
@@ -55,11 +63,9 @@ fn units(source: &Source, options: &Options) -> (usize, f64) {
 fn what_was_measured_is_below_what_is_expected() {
     let source = minute("h264", (1920, 1080), 30, 8_300_000);
     let plan = plan(&source, &Options::default());
-    let expected = plan.expected(&plan.units[0], Host::default());
-    assert!(
-        expected.is_some_and(|seconds| (47.0..188.0).contains(&seconds)),
-        "{expected:?}"
-    );
+    let rungs: Vec<_> = plan.rungs.iter().collect();
+    let expected = Costs::of(&plan, &rungs, Host::default()).seconds(0.0, plan.duration());
+    assert!((47.0..188.0).contains(&expected), "{expected:?}");
 }
 
 #[test]
@@ -99,14 +105,7 @@ fn units_get_shorter_where_each_is_read_from_the_start() {
     let mut source = minute("h264", (3840, 2160), 60, 50_000_000);
     source.demuxer = "flv".to_owned();
     let plan = plan(&source, &on(0.7, 900.0));
-    let frames: Vec<u64> = plan
-        .units
-        .iter()
-        .filter_map(|unit| match unit.work {
-            Work::Video { frames, .. } => Some(frames),
-            Work::Audio => None,
-        })
-        .collect();
+    let frames = highest(&plan);
     assert!(
         frames.len() > 2 && frames.is_sorted_by(|one, next| one >= next),
         "{frames:?}"

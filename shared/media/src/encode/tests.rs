@@ -28,6 +28,7 @@ fn source() -> Source {
             sample_rate: 48_000,
         }),
         weight: Weight::default(),
+        gops: Vec::new(),
     }
 }
 
@@ -86,6 +87,7 @@ fn from_the_middle(demuxer: &str, reading: Reading) -> String {
     };
     let unit = Unit {
         id: "video-1".to_owned(),
+        grows: false,
         work,
     };
     only(&unit_runs(&plan, &unit, reading, "in"))

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::source::Video;
-use crate::source::{Audio, Transfer, Weight};
+use crate::source::{Audio, Gop, Transfer, Weight};
 
 fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
     Source {
@@ -30,6 +30,7 @@ fn source(width: u32, height: u32, frame_rate: Fraction) -> Source {
             sample_rate: 48_000,
         }),
         weight: Weight::default(),
+        gops: Vec::new(),
     }
 }
 
@@ -241,35 +242,178 @@ proptest! {
     }
 }
 
-/// First frame and number of frames of each unit of the picture.
-fn ranges(plan: &Plan) -> Vec<(u64, u64)> {
+/// First frame and number of frames of each unit that makes this rung.
+fn ranges_of(plan: &Plan, rung: &str) -> Vec<(u64, u64)> {
     let pictures = plan.units.iter().filter_map(|unit| match &unit.work {
         Work::Video {
-            first_frame, frames, ..
-        } => Some((*first_frame, *frames)),
-        Work::Audio => None,
+            first_frame,
+            frames,
+            rungs,
+        } if rungs.iter().any(|name| name == rung) => Some((*first_frame, *frames)),
+        _ => None,
     });
     pictures.collect()
 }
 
+/// Of the lowest rung.
+fn ranges(plan: &Plan) -> Vec<(u64, u64)> {
+    ranges_of(plan, &plan.rungs.last().expect("there is one").name)
+}
+
 fn check_tiles(plan: &Plan) -> Result<(), TestCaseError> {
-    let mut next = 0;
-    for (number, (first, frames)) in ranges(plan).into_iter().enumerate() {
-        prop_assert_eq!(first, next);
-        prop_assert_eq!(first % u64::from(plan.segment_frames()), 0);
-        prop_assert!(frames > 0);
-        let unit = &plan.units[number + plan.units.len() - ranges(plan).len()];
-        prop_assert_eq!(&unit.id, &format!("video-{number}"));
-        next = first + frames;
+    let mut ends = vec![0];
+    ends.extend(plan.ends());
+    for rung in &plan.rungs {
+        let mut next = 0;
+        for (first, frames) in ranges_of(plan, &rung.name) {
+            prop_assert_eq!(first, next);
+            prop_assert!(frames > 0);
+            next = first + frames;
+            prop_assert!(ends.contains(&next));
+        }
+        prop_assert_eq!(next, plan.frames);
     }
-    prop_assert_eq!(next, plan.frames);
-    // The last unit has the last segment, and with it a rest that is too short for one.
-    let last = ranges(plan)
-        .last()
-        .map_or(0, |(first, _)| first / u64::from(plan.segment_frames()));
-    prop_assert!(last < plan.segments());
+    prop_assert_eq!(ends.len() as u64, plan.segments() + 1);
     prop_assert!(plan.units.len() as u64 <= units::MOST + 1);
     Ok(())
+}
+
+fn ids(plan: &Plan) -> Vec<(&str, bool)> {
+    plan.units.iter().map(|unit| (unit.id.as_str(), unit.grows)).collect()
+}
+
+/// A clip that is encoded all the same gets its lowest rungs first, unless one pass for all is fast enough.
+#[test]
+fn the_lowest_rungs_go_first() {
+    let plan = planned(1920, 1080);
+    assert_eq!(ids(&plan), [("audio", true), ("low-0", true), ("video-0", false)]);
+    let Work::Video { rungs, .. } = &plan.units[1].work else {
+        panic!("{:?}", plan.units);
+    };
+    assert_eq!(rungs, &["360p", "240p"]);
+    assert_eq!(ids(&planned(640, 360)), [("audio", true), ("video-0", true)]);
+}
+
+/// Two seconds each, of 8 Mbit/s.
+fn compliant(width: u32, height: u32, groups: u32) -> Source {
+    let mut source = source(width, height, Fraction::new(30, 1));
+    source.duration = f64::from(groups * 2);
+    source.gops = vec![
+        Gop {
+            frames: 60,
+            bytes: 2_000_000
+        };
+        groups as usize
+    ];
+    source
+}
+
+#[test]
+fn a_picture_that_players_take_is_the_highest_rung_as_it_is() {
+    let plan = plan(&compliant(1920, 1080, 6), &Options::default());
+    assert_eq!(ids(&plan), [("audio", true), ("copy", false), ("video-0", true)]);
+    assert_eq!(
+        plan.units[1].work,
+        Work::Copy {
+            rung: "1080p".to_owned()
+        }
+    );
+    assert_eq!((plan.ends(), plan.target_duration()), (vec![120, 240, 360], 4));
+    // What it takes, and not what we would have given it.
+    assert!(
+        (8_000_000..8_010_000).contains(&plan.rungs[0].max_rate),
+        "{}",
+        plan.rungs[0].max_rate
+    );
+    assert_eq!(sizes(&plan)[1..], sizes(&planned(1920, 1080))[1..]);
+}
+
+#[test]
+fn between_two_rungs_it_keeps_its_own_size() {
+    let mut source = compliant(1000, 600, 6);
+    source.gops.iter_mut().for_each(|gop| gop.bytes = 500_000);
+    let sizes_of = |source: &Source| -> Vec<u32> {
+        let plan = plan(source, &Options::default());
+        plan.rungs.iter().map(|rung| rung.height).collect()
+    };
+    assert_eq!(sizes_of(&source), [600, 480, 360, 240]);
+    source.gops.clear();
+    assert_eq!(sizes_of(&source), [480, 360, 240]);
+}
+
+#[test]
+fn what_the_ladder_does_not_allow_is_encoded() {
+    let copied = |change: fn(&mut Source)| {
+        let mut source = compliant(1920, 1080, 6);
+        change(&mut source);
+        plan(&source, &Options::default()).copied.is_some()
+    };
+    assert!(copied(|_| ()));
+    assert!(!copied(|source| source.gops[2].bytes = 12_000_000), "its peak");
+    assert!(copied(|source| source.gops[2].bytes = 4_000_000));
+    assert!(
+        !copied(|source| source.gops[..2].copy_from_slice(&[gop(61), gop(59)])),
+        "IDRs are too far apart"
+    );
+    assert!(copied(|source| source.gops[..2].copy_from_slice(&[gop(60), gop(60)])));
+    assert!(!copied(|source| source.duration += 0.1), "frames are missing");
+    assert!(
+        !copied(|source| source.video.frame_rate = Fraction::new(90, 1)),
+        "too fast"
+    );
+    assert!(!copied(|source| source.video.width = 1919), "an odd side");
+    assert!(
+        !copied(|source| (source.video.width, source.video.height) = (2560, 1440)),
+        "too large"
+    );
+    // The cellular rung is as small as it is for a reason.
+    assert!(!copied(|source| (source.video.width, source.video.height) = (320, 240)));
+}
+
+fn gop(frames: u32) -> Gop {
+    Gop { frames, bytes: 1_000 }
+}
+
+#[test]
+fn segments_follow_the_groups_of_a_source() {
+    let segments = |gops: &[u32], rate: Fraction| {
+        let mut source = compliant(1920, 1080, 1);
+        source.gops = gops.iter().map(|frames| gop(*frames)).collect();
+        source.video.frame_rate = rate;
+        source.duration = f64::from(gops.iter().sum::<u32>()) / rate.as_f64();
+        let plan = plan(&source, &Options::default());
+        (plan.ends(), plan.target_duration())
+    };
+    let thirty = Fraction::new(30, 1);
+    assert_eq!(segments(&[60, 60, 60, 60], thirty), (vec![120, 240], 4));
+    assert_eq!(segments(&[50, 50, 50, 50], thirty), (vec![100, 200], 3));
+    assert_eq!(segments(&[30, 45, 60, 10, 60], thirty), (vec![75, 145, 205], 3));
+    // A camera's two seconds at 29.97 are 60 frames.
+    assert_eq!(segments(&[60; 4], Fraction::new(30_000, 1_001)), (vec![120, 240], 4));
+    // A rest of a third of a second.
+    assert_eq!(segments(&[60, 60, 10], thirty), (vec![130], 4));
+}
+
+/// As many units as hosts work at once; on one machine as few as can be.
+#[test]
+fn a_cluster_gets_units_for_all_of_it() {
+    let units = |parallelism, seconds| {
+        let mut source = source(1920, 1080, Fraction::new(30, 1));
+        source.duration = seconds;
+        source.weight.keyframe_gap = 2.0;
+        let plan = plan(
+            &source,
+            &Options {
+                parallelism,
+                ..Options::default()
+            },
+        );
+        ranges_of(&plan, "1080p").len()
+    };
+    assert_eq!([1, 4, 7].map(|parallelism| units(parallelism, 59.0)), [1, 4, 7]);
+    // Fewer than two segments are no unit.
+    assert_eq!([4, 100].map(|parallelism| units(parallelism, 10.0)), [1, 1]);
+    assert_eq!(units(100, 59.0), 7);
 }
 
 proptest! {
@@ -293,9 +437,10 @@ proptest! {
         let expected = plan.units.iter().filter_map(|unit| plan.expected(unit, host));
         let longest = expected.fold(0.0, f64::max);
         let segment = Plan { frames: plan.frames.min(u64::from(plan.segment_frames())), ..plan.clone() };
-        let least = Costs::of(&segment, host).seconds(plan.duration() - segment.duration(), plan.duration());
+        let rungs: Vec<&Rung> = segment.rungs.iter().collect();
+        let least = Costs::of(&segment, &rungs, host).seconds(plan.duration() - segment.duration(), plan.duration());
         // Only what fits in no plan of that many units may take longer than it should.
-        let fits = least <= host.share() && plan.segments() <= units::MOST;
+        let fits = least <= host.share() && plan.segments() <= units::MOST / 2;
         prop_assert!(unit_seconds.is_some() || !fits || longest <= host.share() * 1.000_001, "{longest}");
     }
 }
@@ -322,7 +467,12 @@ fn units_of_a_chosen_length() {
 #[test]
 fn units_are_as_few_as_fit_and_even() {
     let cut = |segments, limit: f64| {
-        units::cut(segments, limit, |_, length| {
+        let bounds = units::Bounds {
+            limit,
+            least: 1,
+            most: units::MOST,
+        };
+        units::cut(segments, bounds, |_, length| {
             f64::from(u32::try_from(length).unwrap_or(0))
         })
     };

@@ -1,35 +1,54 @@
-//! Cuts a clip's picture into units of whole segments, as few as fit the host, and all of them about as long to make.
+//! Cuts a clip's picture into units of whole segments, as few as fit the host or as many as there are hosts, and all of
+//! them about as long to make.
 
 /// The most units of picture that a clip has. Probe writes the plan and a step for each unit in one transaction, and that
 /// has at most 100 items: six are the clip, the end of probing, the plan, and the other steps; one is the sound.
 pub(super) const MOST: u64 = 90;
 
-/// How many segments each unit takes, in order. `cost` is what a unit costs by its first segment and their number, and
-/// `limit` what it may cost.
+/// Fewer segments are not worth a unit of their own: it would spend more on coming to them than on making them.
+pub(super) const SHORTEST: u64 = 2;
+
+/// What the units of a clip have to keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// What a unit may cost.
+    pub(super) limit: f64,
+    /// As many units are worked on at once.
+    pub(super) least: u64,
+    /// As many units there may be.
+    pub(super) most: u64,
+}
+
+/// How many segments each unit takes, in order. `cost` is what a unit costs by its first segment and their number.
 ///
-/// A clip that does not fit in [`MOST`] units, or at all, gets the units by which it comes nearest to it.
-pub(super) fn cut(segments: u64, limit: f64, cost: impl Fn(u64, u64) -> f64) -> Vec<u64> {
+/// A clip that does not fit in the most units, or at all, gets the units by which it comes nearest to it.
+pub(super) fn cut(segments: u64, bounds: Bounds, cost: impl Fn(u64, u64) -> f64) -> Vec<u64> {
+    let Bounds {
+        limit,
+        least: wanted,
+        most,
+    } = bounds;
     let whole = cost(0, segments);
-    if whole <= limit {
+    if whole <= limit && wanted <= 1 {
         return vec![segments];
     }
     let within = |budget: f64, units: usize| {
         let lengths = filled(segments, budget, &cost);
         lengths.filter(|lengths| lengths.len() <= units)
     };
-    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    let [wanted, most] = [wanted.min(most), most].map(|units| usize::try_from(units).unwrap_or(usize::MAX));
     let fewest = within(limit, most).or_else(|| least(limit, whole, |budget| within(budget, most)));
     let Some(fewest) = fewest else {
         return vec![segments];
     };
     // As many units can do with less: then none of them waits for a long one.
-    let units = fewest.len();
+    let units = fewest.len().max(wanted);
     least(0.0, limit.min(whole), |budget| within(budget, units)).unwrap_or(fewest)
 }
 
 /// The same by a length that somebody has chosen.
-pub(super) fn chop(segments: u64, length: u64) -> Vec<u64> {
-    let length = length.max(segments.div_ceil(MOST)).max(1);
+pub(super) fn chop(segments: u64, length: u64, most: u64) -> Vec<u64> {
+    let length = length.max(segments.div_ceil(most)).max(1);
     let mut lengths = vec![length; usize::try_from(segments / length).unwrap_or_default()];
     let rest = segments % length;
     if rest > 0 {

@@ -4,6 +4,7 @@ use toktik_events::{Rejection, RejectionCode};
 
 use super::ProbeError;
 use super::choice::{earliest, picture, sound};
+use super::common::{Candidate, groups};
 use super::listing::{Listing, Stream};
 use super::shape::{beyond_decoders, displayed};
 use super::timing::{Declared, Timing, counted, timing};
@@ -13,13 +14,14 @@ use crate::settings::GRACE;
 use crate::sniff::Container;
 use crate::source::{Audio, Fraction, Source, Transfer, Video, Weight};
 
-/// `said`: bytes of film that the container claims to have, if it does.
+/// `said`: bytes of film that the container claims to have, if it does. With it comes whether the picture can be taken as it
+/// is, as far as the listing says.
 pub(super) fn decide(
     output: &Output,
     container: Container,
     max_duration: f64,
     said: u64,
-) -> Result<Source, ProbeError> {
+) -> Result<(Source, Option<Candidate>), ProbeError> {
     // Names of pixel formats and the like are ASCII; anything else must not cost the clip.
     let text = String::from_utf8_lossy(&output.stdout);
     let listing: Listing = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
@@ -33,7 +35,8 @@ pub(super) fn decide(
     if is_full_of_holes(&listing, &source, said) {
         return Err(corrupt().into());
     }
-    Ok(source)
+    let candidate = groups(&listing, &source);
+    Ok((source, candidate))
 }
 
 /// Whether the file has room for more than twice the frames that were found, and says or shows by their times that it
@@ -90,6 +93,7 @@ fn source(listing: &Listing, container: Container, max_duration: f64) -> Result<
             picture_bytes,
             keyframe_gap: timing.keyframe_gap,
         },
+        gops: Vec::new(),
     })
 }
 

@@ -65,6 +65,9 @@ pub(super) struct Packet {
     /// Bytes.
     #[serde(default, deserialize_with = "parsed")]
     pub(super) size: Option<u64>,
+    /// Where in the file it begins.
+    #[serde(default, rename = "pos", deserialize_with = "parsed")]
+    pub(super) place: Option<u64>,
     #[serde(default, deserialize_with = "flags")]
     pub(super) flags: Flags,
     #[serde(default, rename = "side_data_list", deserialize_with = "encrypted")]
@@ -167,6 +170,17 @@ impl Stream {
     /// Two fields of different moments in each frame.
     pub(super) fn is_interlaced(&self) -> bool {
         matches!(self.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt"))
+    }
+
+    /// As it says itself; not only because it does not say that it is interlaced.
+    pub(super) fn is_progressive(&self) -> bool {
+        self.field_order.as_deref() == Some("progressive")
+    }
+
+    /// Neither turned nor mirrored.
+    pub(super) fn is_upright(&self) -> bool {
+        let placed = |data: &SideData| data.rotation.is_some() || data.side_data_type == "Display Matrix";
+        !self.side_data_list.iter().any(placed) && self.tags.rotate.unwrap_or(0.0) == 0.0
     }
 
     pub(super) fn is_encrypted(&self) -> bool {

@@ -38,7 +38,7 @@ pub(super) fn hide(file: &Path, stream: usize) -> io::Result<bool> {
 }
 
 /// Where the content of `moov` lies.
-fn index(file: &mut (impl Read + Seek)) -> io::Result<Option<Range<u64>>> {
+pub(super) fn index(file: &mut (impl Read + Seek)) -> io::Result<Option<Range<u64>>> {
     let size = file.seek(SeekFrom::End(0))?;
     let mut place = 0_u64;
     for _ in 0..BOXES {
@@ -77,7 +77,7 @@ fn description_of(index: &[u8], stream: usize) -> Option<usize> {
 }
 
 /// The content of the n-th box of this kind.
-fn child(bytes: &[u8], within: Range<usize>, kind: [u8; 4], nth: usize) -> Option<Range<usize>> {
+pub(super) fn child(bytes: &[u8], within: Range<usize>, kind: [u8; 4], nth: usize) -> Option<Range<usize>> {
     let mut place = within.start;
     let mut seen = 0;
     loop {

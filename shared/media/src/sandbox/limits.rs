@@ -23,6 +23,8 @@ pub struct Limits {
     pub open_files: u64,
     /// Standard output; a child that prints more is ended.
     pub output: usize,
+    /// How far others go before it where there is not enough CPU for all, from 0 to 19.
+    pub nice: i32,
 }
 
 impl Default for Limits {
@@ -35,6 +37,7 @@ impl Default for Limits {
             file_size: 2048 * MIB,
             open_files: 128,
             output: 8 << 20,
+            nice: 0,
         }
     }
 }
@@ -52,7 +55,8 @@ impl Limits {
         set(Resource::Stack, STACK, STACK)?;
         set(Resource::Fsize, self.file_size, self.file_size)?;
         set(Resource::Nofile, self.open_files, self.open_files)?;
-        set(Resource::Core, 0, 0)
+        set(Resource::Core, 0, 0)?;
+        rustix::process::nice(self.nice).map(drop)
     }
 }
 

@@ -192,6 +192,7 @@ fn calls_that_give_power_do_not_exist() {
 #[test]
 fn every_limit_is_set() {
     let limits = Limits {
+        nice: 0,
         cpu: Duration::from_secs(7),
         memory: 64 << 20,
         file_size: 1 << 20,

@@ -29,6 +29,7 @@ pub(crate) fn source(width: u32, height: u32, duration: f64) -> Source {
             sample_rate: 48_000,
         }),
         weight: Weight::default(),
+        gops: Vec::new(),
     }
 }
 

@@ -23,6 +23,7 @@ fn in_units(source: &Source) -> Plan {
             let frames = length.min(plan.frames - first_frame);
             Unit {
                 id: format!("video-{number}"),
+                grows: false,
                 work: Work::Video {
                     rungs: rungs.clone(),
                     first_frame,

@@ -121,6 +121,7 @@ impl Stage {
             fs::create_dir_all(self.path().join(&prefix)).unwrap();
             let cut = match unit.work {
                 Work::Video { first_frame, .. } => Cut::video(plan, first_frame),
+                Work::Copy { .. } => Cut::copy(plan),
                 Work::Audio => Cut::audio(plan),
             };
             let track = cmaf::split_file(&self.path().join(&output.file), &cut, &self.path().join(&prefix)).unwrap();

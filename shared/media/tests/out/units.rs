@@ -72,7 +72,9 @@ fn lowest(made: &Made) -> String {
 
 /// Makes the clip both ways and asserts that nothing tells them apart. Returns the numbers of its pictures.
 async fn alike(clip: &str, stage: Stage) -> Vec<u32> {
-    let source = examined(&stage, clip).await;
+    let mut source = examined(&stage, clip).await;
+    // What is taken as it is has no units.
+    source.gops.clear();
     let bytes = fs::read(stage.path().join(clip)).unwrap();
     let (one, many) = (planned(&source, None), planned(&source, Some(2)));
     assert!(many.units.len() > one.units.len() + 1, "{:?}", many.units);

@@ -45,7 +45,8 @@ fn decided_in(container: Container, packets: &Value, streams: &[Value]) -> Resul
         stdout,
         stderr_tail: String::new(),
     };
-    decide(&output, container, 60.0, 0).map_err(|error| match error {
+    let decision = decide(&output, container, 60.0, 0).map(|(source, _)| source);
+    decision.map_err(|error| match error {
         ProbeError::Rejected(rejection) => rejection.code,
         ProbeError::Failed(error) => panic!("{error}"),
     })
@@ -91,6 +92,7 @@ fn an_ordinary_clip() {
             picture_bytes: 3000,
             keyframe_gap: 0.08,
         },
+        gops: Vec::new(),
     };
     assert_eq!(source, expected);
 }
@@ -285,7 +287,7 @@ fn with_a_hole(found: u32, said: u64) -> Result<Source, ProbeError> {
             .into_bytes(),
         stderr_tail: String::new(),
     };
-    decide(&output, Container::Matroska, 60.0, said)
+    decide(&output, Container::Matroska, 60.0, said).map(|(source, _)| source)
 }
 
 #[test]
@@ -310,7 +312,7 @@ fn sound_is_that_of_the_pictures_programme() {
             stdout: listing.to_string().into_bytes(),
             stderr_tail: String::new(),
         };
-        let source = decide(&output, Container::MpegTs, 60.0, 0).expect("accepted");
+        let (source, _) = decide(&output, Container::MpegTs, 60.0, 0).expect("accepted");
         source.audio.map(|audio| audio.stream)
     };
     let program = |streams: &[u32]| {

@@ -1,0 +1,140 @@
+//! Playable soon: a picture that is taken as it is, and clips that are published while they are made.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+use toktik_catalog::ledger::{State, StepItem};
+use toktik_check::{Report, check};
+use toktik_events::Function;
+use toktik_media::manifest::Manifest;
+
+use crate::clips::{clip, make};
+use crate::harness::House;
+use crate::hls::assert_clean;
+
+/// As cameras record it: a keyframe every two seconds.
+fn filmed(directory: &Path, seconds: u32) -> Vec<u8> {
+    let picture = format!("testsrc2=size=640x360:rate=30:duration={seconds}");
+    let sound = format!("sine=frequency=440:duration={seconds}");
+    let inputs = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
+    let codecs = [
+        "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "60",
+    ];
+    make(
+        directory,
+        "filmed.mp4",
+        &[&inputs[..], &codecs[..], &["-c:a", "aac"]].concat(),
+    )
+}
+
+async fn checked(house: &House, id: &str) -> Report {
+    let video = house.video(id, None).await;
+    let playlist = video["urls"]["playlist"].as_str().unwrap();
+    assert_clean(playlist).await;
+    check(playlist).await.unwrap()
+}
+
+async fn drain(house: &House, function: Function) {
+    house.worker(function).drain(&CancellationToken::new()).await.unwrap();
+}
+
+async fn step(house: &House, id: &str, unit: &str) -> StepItem {
+    let item = house
+        .context
+        .catalog
+        .step(id.parse().unwrap(), 1, "transcode", unit)
+        .await;
+    item.unwrap().unwrap()
+}
+
+async fn manifest(house: &House, id: &str) -> Manifest {
+    let item = house.context.catalog.manifest(id.parse().unwrap(), 1).await;
+    item.unwrap().unwrap().manifest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_players_take_is_a_rung_as_it_is() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.publish(&user, filmed(house.directory(), 7)).await;
+    let report = checked(&house, &id).await;
+    assert!(!report.growing);
+    for variant in &report.variants {
+        assert_eq!((variant.segments, variant.frames), (2, 210), "{report}");
+    }
+    assert_eq!(step(&house, &id, "copy").await.state, State::Done);
+    assert!(
+        manifest(&house, &id).await.variants[0].rendition.parts[0]
+            .prefix
+            .contains("/copy/")
+    );
+    assert_eq!(house.messages().await, 0, "a queue is not empty");
+}
+
+/// Works on a clip's units until this one has published something, and stops there, as a host does that has to.
+async fn stopped_at(house: &House, id: &str, unit: &str) -> StepItem {
+    let stop = CancellationToken::new();
+    let working = house.worker(Function::Transcode).drain(&stop);
+    let watching = async {
+        loop {
+            let item = step(house, id, unit).await;
+            if item.result.is_some() {
+                stop.cancel();
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (worked, ()) = tokio::join!(working, watching);
+    worked.unwrap();
+    step(house, id, unit).await
+}
+
+/// Every key that players of the highest rung are sent to.
+fn keys(manifest: &Manifest) -> Vec<String> {
+    let parts = &manifest.variants[0].rendition.parts;
+    let of_part = |part: &toktik_media::manifest::Part| {
+        (0..part.segments.len())
+            .map(|index| part.segment_key(index))
+            .collect::<Vec<_>>()
+    };
+    parts.iter().flat_map(of_part).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_is_watched_while_it_is_made_and_goes_on_where_it_was_left() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, clip(house.directory(), 20)).await;
+    drain(&house, Function::Probe).await;
+    let left = stopped_at(&house, &id, "video-0").await;
+    assert_eq!(left.state, State::Pending, "it was made before it could be stopped");
+    drain(&house, Function::Package).await;
+
+    assert_eq!(house.video(&id, None).await["status"], "playable");
+    let growing = checked(&house, &id).await;
+    assert!(growing.growing, "{growing}");
+    let segments = growing.variants[0].segments;
+    assert!((1..5).contains(&segments), "{growing}");
+    assert!(
+        growing.variants.iter().all(|variant| variant.segments == segments),
+        "{growing}"
+    );
+    assert!(
+        growing.sounds.iter().all(|sound| sound.segments == segments),
+        "{growing}"
+    );
+    let begun = keys(&manifest(&house, &id).await);
+
+    house.drain().await;
+    assert_eq!(house.video(&id, None).await["status"], "ready");
+    let whole = checked(&house, &id).await;
+    for variant in &whole.variants {
+        assert_eq!((variant.segments, variant.frames), (5, 600), "{whole}");
+    }
+    let now = keys(&manifest(&house, &id).await);
+    assert!(now.starts_with(&begun), "{begun:?} became {now:?}");
+    let of_both = |attempt: &str| now.iter().any(|key| key.contains(&format!("/video-0/{attempt}/")));
+    assert!(of_both("1") && of_both("2"), "{now:?}");
+    assert_eq!(house.messages().await, 0, "a queue is not empty");
+}

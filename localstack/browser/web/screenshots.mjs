@@ -70,12 +70,12 @@ async function photograph(page, kind, clips, { username, password }) {
   await page.goto(new URL('/signin', base).href);
   await page.evaluate(() => document.fonts.ready);
   await shoot('feed', '/', () => frame(page));
-  await shoot('browse', '/browse');
+  await shoot('browse', '/browse', () => posters(page));
   if (clips[0]) {
     await shoot('watch', `/v/${clips[0].id}`, () => frame(page));
     await shoot('embed', `/embed/${clips[0].id}`);
   }
-  if (tag) await shoot('tag', `/tag/${tag}`);
+  if (tag) await shoot('tag', `/tag/${tag}`, () => posters(page));
   await shoot('nothing', '/nowhere');
   await shoot('signup', '/signup');
   await shoot('signin', '/signin');
@@ -84,8 +84,13 @@ async function photograph(page, kind, clips, { username, password }) {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(new URL('/', base).href);
   await shoot('upload', '/upload');
-  await shoot('my', '/my');
+  await shoot('my', '/my', () => posters(page));
   await shoot('profile', '/me');
+}
+
+/** A list is there when its pictures are asked for. */
+function posters(page) {
+  return page.locator('main img').first().waitFor({ state: 'attached' });
 }
 
 /** A clip that plays is shown some way in, where there is something to see. */

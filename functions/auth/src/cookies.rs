@@ -1,26 +1,36 @@
-//! The two cookies of a browser's session. No script can read them.
+//! The cookies of a browser's session. No script can read its two tokens.
 //!
 //! The access token goes with every request of our own pages and with a link that leads to them. The refresh token goes
-//! to the endpoints that trade or end it, and nowhere else.
+//! to the endpoints that trade or end it, and nowhere else. A third cookie is for scripts and holds no secret: it says
+//! when the tokens beside it were given out, so that a page knows whether those that another one asked for have arrived.
+//! A refresh token that is traded twice ends the session.
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use chrono::{DateTime, Utc};
 use toktik_runtime::http::{ACCESS_COOKIE, Problem, cookie, require_same_origin};
 
 const REFRESH_COOKIE: &str = "toktik_refresh";
 const REFRESH_PATH: &str = "/api/v1/auth";
+const RENEWED_COOKIE: &str = "toktik_renewed";
+
+/// A token, and how long it is good for.
+type Token<'a> = (&'a str, Duration);
 
 /// Adds the cookies of a session to an answer.
-pub(crate) fn set(headers: &mut HeaderMap, secure: bool, access: (&str, Duration), refresh: (&str, Duration)) {
+pub(crate) fn set(headers: &mut HeaderMap, secure: bool, access: Token, refresh: Token, now: DateTime<Utc>) {
     append(headers, &access_cookie(access.0, access.1.as_secs()), secure);
     append(headers, &refresh_cookie(refresh.0, refresh.1.as_secs()), secure);
+    let millis = now.timestamp_millis().to_string();
+    append(headers, &renewed_cookie(&millis, refresh.1.as_secs()), secure);
 }
 
 /// Takes the cookies away.
 pub(crate) fn clear(headers: &mut HeaderMap, secure: bool) {
     append(headers, &access_cookie("", 0), secure);
     append(headers, &refresh_cookie("", 0), secure);
+    append(headers, &renewed_cookie("", 0), secure);
 }
 
 fn access_cookie(value: &str, seconds: u64) -> String {
@@ -29,6 +39,10 @@ fn access_cookie(value: &str, seconds: u64) -> String {
 
 fn refresh_cookie(value: &str, seconds: u64) -> String {
     format!("{REFRESH_COOKIE}={value}; Path={REFRESH_PATH}; Max-Age={seconds}; HttpOnly; SameSite=Strict")
+}
+
+fn renewed_cookie(value: &str, seconds: u64) -> String {
+    format!("{RENEWED_COOKIE}={value}; Path=/; Max-Age={seconds}; SameSite=Strict")
 }
 
 fn append(headers: &mut HeaderMap, cookie: &str, secure: bool) {
@@ -66,17 +80,19 @@ mod tests {
     }
 
     #[test]
-    fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
+    fn tokens_are_out_of_reach_of_scripts_and_other_sites() {
         let mut headers = HeaderMap::new();
         set(
             &mut headers,
             true,
             ("a.b.c", Duration::from_mins(15)),
             ("tkr_x", Duration::from_hours(1)),
+            DateTime::UNIX_EPOCH + Duration::from_secs(7),
         );
         let expected = [
             "toktik_access=a.b.c; Path=/; Max-Age=900; HttpOnly; SameSite=Lax; Secure",
             "toktik_refresh=tkr_x; Path=/api/v1/auth; Max-Age=3600; HttpOnly; SameSite=Strict; Secure",
+            "toktik_renewed=7000; Path=/; Max-Age=3600; SameSite=Strict; Secure",
         ];
         assert_eq!(written(&headers), expected);
     }
@@ -88,6 +104,7 @@ mod tests {
         let expected = [
             "toktik_access=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
             "toktik_refresh=; Path=/api/v1/auth; Max-Age=0; HttpOnly; SameSite=Strict",
+            "toktik_renewed=; Path=/; Max-Age=0; SameSite=Strict",
         ];
         assert_eq!(written(&headers), expected);
     }

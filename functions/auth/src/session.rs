@@ -256,17 +256,17 @@ impl App {
             expires_in: access.expires_in.as_secs(),
             refresh_token: refresh.expose(),
         };
-        Ok(tokens.respond(client.secure, self.settings.sign.refresh_token_ttl))
+        Ok(tokens.respond(client.secure, self.settings.sign.refresh_token_ttl, now))
     }
 }
 
 impl Tokens {
-    fn respond(self, secure: bool, refresh_lifetime: Duration) -> Response {
+    fn respond(self, secure: bool, refresh_lifetime: Duration, now: DateTime<Utc>) -> Response {
         let mut response = Json(&self).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let access = (self.access_token.as_str(), Duration::from_secs(self.expires_in));
-        cookies::set(headers, secure, access, (&self.refresh_token, refresh_lifetime));
+        cookies::set(headers, secure, access, (&self.refresh_token, refresh_lifetime), now);
         response
     }
 }

@@ -7,16 +7,58 @@ interface Known {
   username: string;
   /** When the access cookie runs out, in ms. */
   until: number;
+  /** Of which cookies that is true: what [`given`] was. */
+  of: string;
+}
+
+/** A renewal that was begun, and not yet seen to end. */
+interface Begun {
+  /** What [`given`] was. */
+  from: string;
+  /** In ms. */
+  at: number;
 }
 
 const KEY = 'toktik.session';
+const BEGUN = 'toktik.session.renewing';
 const LOCK = 'toktik.refresh';
 /** Renewed this long before the end, so that players and event streams always have a cookie that holds. */
 const EARLY_MS = 60_000;
+/** Renewed again so soon where another page was first and did not live to say until when. */
+const UNSURE_MS = 15_000;
+/** How long cookies may be on their way to a page that is gone. */
+const ON_THEIR_WAY_MS = 10_000;
+const LOOK_MS = 50;
+
+/** Which cookies the browser has: another value after each renewal, whichever page asked for it. */
+function given(): string {
+  return /(?:^|; )toktik_renewed=([^;]*)/.exec(document.cookie)?.[1] ?? '';
+}
+
+function begun(): Begun | null {
+  try {
+    return JSON.parse(localStorage.getItem(BEGUN) ?? 'null') as Begun | null;
+  } catch {
+    return null;
+  }
+}
+
+/** Waits for what a page asked for that was left before the answer came. */
+async function arrival(): Promise<void> {
+  for (;;) {
+    const other = begun();
+    const underWay = other?.from === given() && Date.now() - other.at < ON_THEIR_WAY_MS;
+    if (!underWay) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
 
 function stored(): Known | null {
   try {
-    return JSON.parse(localStorage.getItem(KEY) ?? 'null') as Known | null;
+    const known = JSON.parse(localStorage.getItem(KEY) ?? 'null') as Known | null;
+    if (!known || known.of === given()) return known;
+    // Another page renewed them, and did not live to say until when.
+    return { ...known, of: given(), until: Date.now() + EARLY_MS + UNSURE_MS };
   } catch {
     return null;
   }
@@ -50,9 +92,10 @@ class Session {
   async signIn(username: string, password: string): Promise<void> {
     const { expires_in } = await api.login({ username, password });
     const until = Date.now() + expires_in * 1000;
-    this.#keep({ id: '', username, until });
+    const of = given();
+    this.#keep({ id: '', username, until, of });
     const { id, username: name } = await api.me();
-    this.#keep({ id, username: name, until });
+    this.#keep({ id, username: name, until, of });
   }
 
   async signUp(username: string, email: string, password: string): Promise<void> {
@@ -82,25 +125,31 @@ class Session {
   /** Trades the refresh cookie for new ones. False: there is no session any more. */
   renew(): Promise<boolean> {
     if (!this.user) return Promise.resolve(false);
-    this.#renewing ??= this.#renew(this.user.until).finally(() => (this.#renewing = null));
+    this.#renewing ??= this.#renew(given()).finally(() => (this.#renewing = null));
     return this.#renewing;
   }
 
-  async #renew(seen: number): Promise<boolean> {
+  async #renew(seen: string): Promise<boolean> {
     return alone(async () => {
+      await arrival();
       const known = stored();
       if (!known) return this.#end();
-      // Another tab was first. If its word has not come through yet, the new token is traded once more, which is no harm.
-      if (known.until > seen) return this.#keep(known);
-      try {
-        const { expires_in } = await api.refresh();
-        return this.#keep({ ...known, until: Date.now() + expires_in * 1000 });
-      } catch (error) {
-        if (error instanceof Problem && error.status === 401) return this.#end();
-        // Not reached: the cookie may still be good for a while.
-        return true;
-      }
+      return given() === seen ? this.#trade(known) : this.#keep(known);
     });
+  }
+
+  async #trade(known: Known): Promise<boolean> {
+    localStorage.setItem(BEGUN, JSON.stringify({ from: given(), at: Date.now() } satisfies Begun));
+    try {
+      const { expires_in } = await api.refresh();
+      return this.#keep({ ...known, until: Date.now() + expires_in * 1000, of: given() });
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return this.#end();
+      // Not reached: the cookie may still be good for a while.
+      return true;
+    } finally {
+      localStorage.removeItem(BEGUN);
+    }
   }
 
   #end(): boolean {

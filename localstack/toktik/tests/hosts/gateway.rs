@@ -141,7 +141,7 @@ async fn a_function_that_is_not_there_is_a_clear_error() {
         .await
         .problem(502, "bad_gateway");
     gateway
-        .call(Method::GET, "/toktik/x", None, None)
+        .call(Method::GET, "/api/v1/nothing", None, None)
         .await
         .problem(404, "not_found");
     assert_eq!(

@@ -157,13 +157,17 @@ fn video_args(plan: &Plan, rungs: &[&Rung], range: Range, reading: Reading, inpu
     args
 }
 
-/// The picture as it is, from its first frame on. What is left out holds nothing that a player needs, and may hold what its
-/// owner does not know of: SEI, and bytes that fill up.
+/// Leaves out what no player needs, and may hold what a clip's owner does not know of: SEI, and bytes that fill up. Says of
+/// pixels and colors what probe has found them to be, since some sources do not say so themselves.
+const AS_IT_IS: &str = "filter_units=remove_types=6|12,h264_metadata=sample_aspect_ratio=1/1:video_full_range_flag=0:\
+                        colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1";
+
+/// The picture as it is, from its first frame on.
 fn copy_args(plan: &Plan, rung: &str, input: &str) -> Vec<String> {
     let video = &plan.source.video;
     let mut args = filters::input(&plan.source, plan.threads, input);
     args.extend(["-map".to_owned(), format!("0:{}", video.stream)]);
-    args.extend(strings(&["-c:v", "copy", "-bsf:v", "filter_units=remove_types=6|12"]));
+    args.extend(strings(&["-c:v", "copy", "-bsf:v", AS_IT_IS]));
     args.extend(["-output_ts_offset".to_owned(), format!("{:.6}", -video.start)]);
     args.extend(written(plan.frame_rate));
     args.push(file(rung));

@@ -174,6 +174,11 @@ fn in_matrix(video: &Video) -> Option<&'static str> {
     }
 }
 
+/// Whether players take its colors as they take those of what is encoded here.
+pub(crate) fn is_bt709(video: &Video) -> bool {
+    in_matrix(video) == Some("bt709")
+}
+
 fn in_range(video: &Video) -> Option<&'static str> {
     match video.color_range.as_deref() {
         _ if is_rgb(video) => None,

@@ -18,7 +18,16 @@ fn filmed(directory: &Path, seconds: u32) -> Vec<u8> {
     let sound = format!("sine=frequency=440:duration={seconds}");
     let inputs = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
     let codecs = [
-        "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "60",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-pix_fmt",
+        "yuv420p",
+        "-g",
+        "60",
+        "-colorspace",
+        "bt709",
     ];
     make(
         directory,

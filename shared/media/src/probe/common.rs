@@ -1,5 +1,6 @@
 //! Whether a picture is what every player takes, so that it need not be encoded to be watched: H.264 with eight bits and
-//! 4:2:0, progressive, upright, of square pixels, described once, in closed groups that follow each other evenly.
+//! 4:2:0, progressive, upright, of square pixels and BT.709 colors, described once, in closed groups that follow each other
+//! evenly.
 //!
 //! [`groups`] says so of ffprobe's listing, which knows frames and keyframes. [`confirmed`] looks at the samples themselves,
 //! since a container may call a keyframe what is none. Only MP4 is looked at: there every sample lies where the listing
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use super::listing::{Listing, Packet, Stream};
 use super::unheard::{child, index};
+use crate::filters;
 use crate::source::{Gop, Source, Transfer};
 
 /// A picture that can be taken as it is, as far as the listing says.
@@ -64,7 +66,6 @@ pub(super) fn groups(listing: &Listing, source: &Source) -> Option<Candidate> {
 
 fn is_common(stream: &Stream, source: &Source) -> bool {
     let video = &source.video;
-    let is = |value: &Option<String>, allowed: &[&str]| value.as_deref().is_none_or(|value| allowed.contains(&value));
     source.demuxer == "mov"
         && stream.codec_tag_string == "avc1"
         && video.codec == "h264"
@@ -76,8 +77,8 @@ fn is_common(stream: &Stream, source: &Source) -> bool {
         && video.start >= 0.0
         && video.transfer == Transfer::Sdr
         && !video.wide_gamut
-        && is(&video.color_range, &["tv"])
-        && is(&video.color_space, &["bt709", "bt470bg", "smpte170m"])
+        && video.color_range.as_deref().is_none_or(|range| range == "tv")
+        && filters::is_bt709(video)
 }
 
 fn sample(packet: &Packet) -> Option<Sample> {

@@ -8,7 +8,8 @@ use crate::units::examined;
 
 const INPUTS: &str = "-f lavfi -i testsrc2=s=640x360:r=30:d=6 -f lavfi -i sine=d=6 -c:a aac -ac 2";
 /// What every player takes, with pictures that are shown in another order than they are decoded in.
-const COMMON: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0";
+const COMMON: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0 \
+                      -colorspace bt709 -color_primaries bt709 -color_trc bt709";
 
 async fn planned(stage: &Stage, clip: &str) -> Plan {
     plan(&examined(stage, clip).await, &Options::default())
@@ -55,6 +56,7 @@ async fn whatever_is_uncommon_is_encoded() {
         "-r 120 -g 240",
         "-b:v 6M -maxrate 6M -bufsize 2M -x264-params nal-hrd=cbr",
         "-color_primaries bt2020 -colorspace bt2020nc",
+        "-colorspace smpte170m",
         "-s 160x120",
     ] {
         assert!(

@@ -158,8 +158,9 @@ fn video_args(plan: &Plan, rungs: &[&Rung], range: Range, reading: Reading, inpu
 }
 
 /// Leaves out what no player needs, and may hold what a clip's owner does not know of: SEI, and bytes that fill up. Says of
-/// pixels and colors what probe has found them to be, since some sources do not say so themselves.
-const AS_IT_IS: &str = "filter_units=remove_types=6|12,h264_metadata=sample_aspect_ratio=1/1:video_full_range_flag=0:\
+/// pixels and colors what probe has found them to be, since some sources do not say so themselves. The filters read all of
+/// the parameter sets only as streams have them; those are in the header, and no more in the samples.
+const AS_IT_IS: &str = "h264_mp4toannexb,filter_units=remove_types=6|7|8|12,h264_metadata=sample_aspect_ratio=1/1:video_full_range_flag=0:\
                         colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1";
 
 /// The picture as it is, from its first frame on.

@@ -509,7 +509,7 @@ fn may_have(key: &str, program: &str) -> bool {
     match key {
         TOKEN_PRIVATE_KEY => program == "auth",
         LINK_SECRET => program == "playback",
-        TOKEN_JWKS => ["auth", "upload", "videos", "playback"].contains(&program),
+        TOKEN_JWKS => ["auth", "upload", "videos", "playback", "notify", "web"].contains(&program),
         _ => STORE_KEYS.contains(&key) && (program == "cloud" || program.parse::<Function>().is_ok()),
     }
 }

@@ -1,7 +1,7 @@
 // A session outlives its access cookie without anybody noticing, in two tabs at once; signing out ends it in both.
 //
 //   node session.mjs BASE_URL
-import { assert, scenario } from './scenario.mjs';
+import { assert, scenario, until } from './scenario.mjs';
 
 await scenario(async (stage) => {
   const person = await stage.person();
@@ -45,6 +45,8 @@ await scenario(async (stage) => {
   await heading(person.page).waitFor();
   assert.equal(refreshes.length, 1, 'the token is not used twice');
   await other.goto(new URL('/my', stage.base).href);
+  const again = await heardAgain(stage, person.page);
+  assert.equal(refreshes.length, 2, 'once for the stream that was refused');
 
   const kept = await person.page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie);
   assert.doesNotMatch(kept, /eyJ|tkr_/, 'no token is within reach of scripts');
@@ -61,5 +63,21 @@ await scenario(async (stage) => {
   await person.page.getByLabel('Name or e-mail').fill('nobody');
   await person.page.getByLabel('Password').fill('wrong wrong wrong');
   await person.button('Sign in').click();
-  return { told: await person.page.getByRole('alert').innerText() };
+  return { again, told: await person.page.getByRole('alert').innerText() };
 });
+
+/** A cookie that held for less long than was said: the stream is refused, and asked for again with another one. */
+async function heardAgain(stage, page) {
+  stage.forgive(/401.*\/api\/v1\/events\)/);
+  const answers = [];
+  await page.route('**/api/v1/events', (route) =>
+    answers.length === 0 ? route.fulfill({ status: 401 }) : route.continue(),
+  );
+  page.on('response', (response) => {
+    if (response.url().endsWith('/api/v1/events')) answers.push(response.status());
+  });
+  await page.reload();
+  await until('the stream after its refusal', () => answers.length >= 2);
+  assert.deepEqual(answers, [401, 200]);
+  return answers;
+}

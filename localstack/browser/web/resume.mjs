@@ -64,13 +64,16 @@ async function pauseAndResume(person, clip) {
 
 async function askedForAgain(person, clip) {
   const { page } = person;
-  await page.route('**/*partNumber=*', (route) => (route.request().method() === 'PUT' ? undefined : route.continue()));
+  let held = true;
+  const gate = (route) => (held && route.request().method() === 'PUT' ? undefined : route.continue());
+  await page.route('**/*partNumber=*', gate);
   await person.choose(clip);
   const sending = await person.phase('sending');
   const id = await sending.getAttribute('data-clip');
   // As in a browser that had no room for the file.
   await person.when('what is remembered, without the file', forgetFiles);
-  await page.unrouteAll();
+  // As above: the gate stays, and what waits at it ends with its page.
+  held = false;
   await page.reload();
   const card = page.locator(`article[data-clip="${id}"][data-phase="fileless"]`);
   await card.waitFor();

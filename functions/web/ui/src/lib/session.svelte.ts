@@ -29,6 +29,8 @@ const UNSURE_MS = 15_000;
 /** How long cookies may be on their way to a page that is gone. */
 const ON_THEIR_WAY_MS = 10_000;
 const LOOK_MS = 50;
+/** Requests renew what ran out before they are sent; what nobody asks for can wait. */
+const SOONEST_MS = 5_000;
 
 /** Which cookies the browser has: another value after each renewal, whichever page asked for it. */
 function given(): string {
@@ -71,6 +73,8 @@ function alone<T>(work: () => Promise<T>): Promise<T> {
 
 class Session {
   user = $state<Known | null>(stored());
+  /** Changes when somebody comes or goes, not with each renewal. */
+  readonly signedIn = $derived(this.user !== null);
   #renewing: Promise<boolean> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -83,10 +87,6 @@ class Session {
       if (document.visibilityState === 'visible') void this.keepFresh();
     });
     this.#take(this.user);
-  }
-
-  get signedIn(): boolean {
-    return this.user !== null;
   }
 
   async signIn(username: string, password: string): Promise<void> {
@@ -146,6 +146,7 @@ class Session {
     } catch (error) {
       if (error instanceof Problem && error.status === 401) return this.#end();
       // Not reached: the cookie may still be good for a while.
+      this.#wake(known);
       return true;
     } finally {
       localStorage.removeItem(BEGUN);
@@ -166,9 +167,14 @@ class Session {
 
   #take(known: Known | null): void {
     this.user = known;
+    this.#wake(known);
+  }
+
+  /** Renews in time, also when nothing is asked of the server meanwhile. */
+  #wake(known: Known | null): void {
     clearTimeout(this.#timer);
     if (!known) return;
-    const wait = Math.max(known.until - Date.now() - EARLY_MS, 5_000);
+    const wait = Math.max(known.until - Date.now() - EARLY_MS, SOONEST_MS);
     this.#timer = setTimeout(() => void this.keepFresh(), wait);
   }
 }

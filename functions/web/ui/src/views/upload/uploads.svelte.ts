@@ -1,6 +1,6 @@
 // All uploads of this page. They go on while one looks at other views, and come back after a reload.
 import { api, Problem, sentence, type NewClip, type Trouble, type Visibility } from '../../lib/api.js';
-import { listen, type ClipNews, type Step } from '../../lib/events.js';
+import { listen, type ClipNews, type Step } from '../../lib/events.svelte.js';
 import { session } from '../../lib/session.svelte.js';
 import { contentType, look, titleOf } from './check.js';
 import { drop, keep, kept, type Remembered } from './memory.js';

@@ -33,6 +33,10 @@ const listeners = new Set<Listener>();
 let source: EventSource | null = null;
 let open = '';
 let scheduled = false;
+/** Since a stream was last heard. */
+let refusals = 0;
+/** Until a stream that was refused is asked for again, unless it was for the session. */
+const AGAIN_MS = 30_000;
 
 /** Hears until the returned function is called. The listener that came last says which clip is in view. */
 export function listen(listener: Listener): () => void {
@@ -44,14 +48,16 @@ export function listen(listener: Listener): () => void {
   };
 }
 
-/** Listeners often change in pairs: one look at the end of the turn. */
+/** Listeners often change in pairs: one look at the end of the turn. A stream is asked for with cookies that hold. */
 function schedule(): void {
   if (scheduled) return;
   scheduled = true;
-  queueMicrotask(() => {
-    scheduled = false;
-    adjust();
-  });
+  queueMicrotask(() =>
+    session.keepFresh().finally(() => {
+      scheduled = false;
+      adjust();
+    }),
+  );
 }
 
 function wanted(): string {
@@ -71,10 +77,22 @@ function adjust(): void {
 
 function connect(address: string): EventSource {
   const stream = new EventSource(address);
+  stream.addEventListener('open', () => (refusals = 0));
+  stream.addEventListener('error', () => {
+    // The browser comes back to a stream that ended, and never to one that was refused.
+    if (stream === source && stream.readyState === EventSource.CLOSED) refused();
+  });
   stream.addEventListener('clip', (event) => tell('clip', event));
   stream.addEventListener('counts', (event) => tell('counts', event));
   stream.addEventListener('status', (event) => tell('status', event));
   return stream;
+}
+
+/** The cookies may have run out earlier than we thought, as they do where a machine slept or its clock was wrong. */
+function refused(): void {
+  refusals += 1;
+  if (refusals === 1 && session.signedIn) void session.renew().then(schedule);
+  else setTimeout(schedule, AGAIN_MS);
 }
 
 function tell(kind: 'clip' | 'counts' | 'status', event: MessageEvent<string>): void {
@@ -82,9 +100,18 @@ function tell(kind: 'clip' | 'counts' | 'status', event: MessageEvent<string>): 
   for (const listener of listeners) listener[kind]?.(news);
 }
 
+// A stream is of who was signed in when it began. Who signs out hears no more of their clips, in no tab.
+$effect.root(() => {
+  $effect(() => {
+    void session.signedIn;
+    source?.close();
+    schedule();
+  });
+});
+
 // A page that is put aside lets go of its connection, and takes it up again when it comes back.
 document.addEventListener('visibilitychange', () => {
-  if (document.visibilityState === 'visible') adjust();
+  if (document.visibilityState === 'visible') schedule();
 });
 addEventListener('pagehide', () => {
   source?.close();

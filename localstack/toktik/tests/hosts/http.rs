@@ -88,8 +88,10 @@ async fn what_is_given_up_ends_the_clip() {
         "data": {"video_id": "nonsense"}});
     broker.publish(&event);
     broker.quiet().await;
-    let last = broker.log().pop().unwrap();
-    assert_eq!(last.ty, "toktik.unit.requested.v1");
+    // What was said twice of the clip may come once more meanwhile.
+    let mut log = broker.log();
+    log.retain(|delivery| delivery.ty == "toktik.unit.requested.v1");
+    let last = log.pop().unwrap();
     assert_eq!((last.function, last.statuses), (Function::DeadLetter, vec![204]));
     stage.close().await;
 }

@@ -630,7 +630,7 @@ async fn a_browser_lives_on_cookies() {
         .send()
         .await
         .unwrap();
-    assert_eq!(cookies(&refreshed).len(), 2);
+    assert_eq!(cookies(&refreshed).len(), 3);
     let again = browser(Method::POST, "/api/v1/auth/refresh", "same-origin")
         .send()
         .await

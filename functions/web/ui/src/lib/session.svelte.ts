@@ -119,7 +119,14 @@ class Session {
 
   /** Renews what is about to run out; nothing to do most of the time. */
   async keepFresh(): Promise<void> {
-    if (this.user && this.user.until - Date.now() < EARLY_MS) await this.renew();
+    if (!this.#isDue()) return;
+    // Another page may have been first without its word having come through yet.
+    this.#take(stored());
+    if (this.#isDue()) await this.renew();
+  }
+
+  #isDue(): boolean {
+    return this.user !== null && this.user.until - Date.now() < EARLY_MS;
   }
 
   /** Trades the refresh cookie for new ones. False: there is no session any more. */

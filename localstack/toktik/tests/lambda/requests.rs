@@ -154,7 +154,7 @@ async fn bodies_may_be_binary_and_cookies_are_cookies() {
         .iter()
         .map(|cookie| cookie.as_str().unwrap().split(';').next().unwrap())
         .collect();
-    assert_eq!(given.len(), 2, "{session}");
+    assert_eq!(given.len(), 3, "{session}");
     let mut me = payload_2("GET", "/api/v1/me", "192.0.2.7", &json!({}));
     me["cookies"] = json!(given);
     assert_eq!(

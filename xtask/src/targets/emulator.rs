@@ -194,7 +194,7 @@ impl Process {
 
 fn built(root: &Path) -> Result<PathBuf> {
     let mut cargo = workspace::cargo(root);
-    let programs = workspace::built(cargo.args(["build", "--package", "toktik", "--bin", "toktik"]))?;
+    let programs = workspace::built(cargo.args(["build", "--workspace", "--bin", "toktik"]))?;
     let toktik = programs.into_iter().find(|(name, _)| name == "toktik");
     Ok(toktik.context("cargo built no toktik")?.1)
 }

@@ -130,7 +130,8 @@ impl Session {
                 command.env_remove(name);
             }
         }
-        command.args(["nextest", "run", "--package", "toktik", "--test", "target"]);
+        // Of the whole workspace, so that what the suite of all tests has compiled is taken as it is.
+        command.args(["nextest", "run", "--workspace", "--test", "target"]);
         command.args(arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

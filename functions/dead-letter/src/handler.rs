@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{State, StepItem};
+use toktik_catalog::ledger::{OVERVIEW, State, StepItem};
 use toktik_catalog::videos::{Status, Trouble, Video};
 use toktik_events::binding::AttributesReader;
 use toktik_events::intake::{self, Unreadable};
@@ -97,7 +97,14 @@ impl Handler {
             State::Pending | State::Running if item.is_exhausted() => {
                 let trouble = exhausted(&item);
                 catalog
-                    .give_up(id, generation, &step.step, &step.unit, &trouble)
+                    .give_up(
+                        id,
+                        generation,
+                        &step.step,
+                        &step.unit,
+                        &trouble,
+                        self.context.clock.now(),
+                    )
                     .await?;
                 self.settle(&video, step, &item).await
             }
@@ -107,7 +114,7 @@ impl Handler {
 
     /// The step will not be done. The clip goes on without, or it has failed.
     async fn settle(&self, video: &Video, step: &Step, item: &StepItem) -> Result<(), Failure> {
-        if is_optional(&step.step) {
+        if is_optional(step) {
             return self.context.step_completed(Function::DeadLetter, step).await;
         }
         let inner = item.error.clone().unwrap_or_else(|| exhausted(item));
@@ -152,9 +159,9 @@ impl Handler {
     }
 }
 
-/// A clip is ready without its MP3.
-fn is_optional(step: &str) -> bool {
-    step == Function::Audio.name()
+/// A clip is ready without its MP3, and without storyboard and preview.
+fn is_optional(step: &Step) -> bool {
+    step.step == Function::Audio.name() || step.step == Function::Thumbnail.name() && step.unit == OVERVIEW
 }
 
 fn exhausted(item: &StepItem) -> Trouble {

@@ -241,7 +241,7 @@ impl Janitor {
         };
         let payload = match item.step.parse() {
             Ok(Function::Probe) => Payload::Uploaded(video.clip()),
-            Ok(Function::Transcode) => Payload::UnitRequested(step),
+            _ if !step.unit.is_empty() => Payload::UnitRequested(step),
             Ok(Function::Package) => Payload::StepCompleted(step),
             _ => Payload::Accepted(video.clip()),
         };

@@ -1,12 +1,12 @@
 //! From the ledger to the manifest and the status. Pure: the same ledger gives the same answer.
 
 use serde::de::DeserializeOwned;
-use toktik_catalog::ledger::{Progress, State, StepItem};
+use toktik_catalog::ledger::{OVERVIEW, Progress, State, StepItem};
 use toktik_catalog::results;
 use toktik_catalog::videos::Status;
 use toktik_events::Function;
 use toktik_media::manifest::{Manifest, Rendition, Sound, Variant};
-use toktik_media::plan::{Plan, Unit, Work};
+use toktik_media::plan::{Plan, Unit};
 
 /// What the ledger says.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,29 +14,29 @@ pub(crate) struct Standing {
     pub(crate) progress: Progress,
     /// Everything but the last step is settled, and what is required is there.
     pub(crate) all_made: bool,
+    /// The rung is there of which storyboard and preview are made, and nobody has ever begun to: whoever has will come again.
+    pub(crate) overview_due: bool,
 }
 
 pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let ledger = Ledger { plan, steps };
-    let pictures: Option<results::Thumbnails> = ledger.result(Function::Thumbnail, "");
+    let still: Option<results::Still> = ledger.result(Function::Thumbnail, "");
+    let overview: Option<results::Overview> = ledger.result(Function::Thumbnail, OVERVIEW);
     let sound: Option<results::Sound> = ledger.result(Function::Audio, "");
-    let warnings = ledger.warnings(pictures.as_ref(), sound.as_ref());
+    let warnings = ledger.warnings(overview.as_ref(), sound.as_ref());
     let mut variants = ledger.variants();
     let mut sounds = ledger.sounds();
     let is_playable = !variants.is_empty() && sounds.len() == plan.sounds.len();
-    let is_whole = ledger.is_whole() && is_playable && pictures.is_some();
+    let is_whole = ledger.is_whole() && is_playable && still.is_some();
     let all_made = is_whole && ledger.is_settled();
     level(plan, &mut variants, &mut sounds);
-    let (poster, storyboard, preview) = match pictures {
-        Some(made) => (Some(made.poster), made.storyboard, made.preview),
-        None => (None, None, None),
-    };
+    let (storyboard, preview) = overview.map_or((None, None), |made| (made.storyboard, made.preview));
     let manifest = Manifest {
         complete: false,
         target_duration: plan.target_duration(),
         variants,
         sounds,
-        poster,
+        poster: still.map(|made| made.poster),
         storyboard,
         preview,
         mp3: sound.and_then(|made| made.mp3),
@@ -54,6 +54,7 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
             warnings,
         },
         all_made,
+        overview_due: ledger.is_overview_due(),
     }
 }
 
@@ -98,57 +99,32 @@ impl Ledger<'_> {
         serde_json::from_value(item.result.clone()?).ok()
     }
 
-    /// What a unit has made so far: all of it, or what was published while it grows.
-    fn made(&self, unit: &Unit) -> Option<(results::Unit, bool)> {
-        let item = self.step(Function::Transcode, &unit.id)?;
-        let made = serde_json::from_value(item.result.clone()?).ok()?;
-        Some((made, item.state == State::Done))
-    }
-
     /// The rungs that have a segment, each with as many of its units as follow one another without a gap.
     fn variants(&self) -> Vec<Variant> {
         let rungs = self.plan.rungs.iter();
         rungs
-            .filter_map(|rung| Some(Variant::new(self.plan, rung, self.picture(&rung.name)?)))
+            .filter_map(|rung| Some(Variant::new(self.plan, rung, self.track(&rung.name)?)))
             .collect()
     }
 
-    fn picture(&self, rung: &str) -> Option<Rendition> {
-        self.contiguous(rung, |work| makes(work, rung))
+    fn track(&self, name: &str) -> Option<Rendition> {
+        Some(results::made(self.plan, self.steps, name)?.rendition)
     }
 
     fn sounds(&self) -> Vec<Sound> {
         let sounds = self.plan.sounds.iter();
         sounds
-            .filter_map(|sound| {
-                let rendition = self.contiguous(&sound.name, |work| matches!(work, Work::Audio))?;
-                Some(Sound::new(sound, rendition))
-            })
+            .filter_map(|sound| Some(Sound::new(sound, self.track(&sound.name)?)))
             .collect()
     }
 
-    /// What the units that make this track have made of it so far, from the beginning on. The plan lists them in order.
-    fn contiguous(&self, name: &str, makes_it: impl Fn(&Work) -> bool) -> Option<Rendition> {
-        let mut rendition: Option<Rendition> = None;
-        for unit in self.plan.units.iter().filter(|unit| makes_it(&unit.work)) {
-            let Some((made, whole)) = self.made(unit) else { break };
-            let Some(track) = made.tracks.into_iter().find(|track| track.name == name) else {
-                break;
-            };
-            match &mut rendition {
-                Some(rendition) => rendition.parts.extend(track.parts),
-                None => {
-                    rendition = Some(Rendition {
-                        codecs: track.codecs,
-                        parts: track.parts,
-                    });
-                }
-            }
-            if !whole {
-                break;
-            }
-        }
-        rendition
+    fn is_overview_due(&self) -> bool {
+        let waits = self
+            .step(Function::Thumbnail, OVERVIEW)
+            .is_some_and(|item| item.attempts == 0 && item.state == State::Pending);
+        let rung = self.plan.small_rung().filter(|_| waits);
+        let made = rung.and_then(|rung| results::made(self.plan, self.steps, &rung.name));
+        made.is_some_and(|made| made.is_whole)
     }
 
     /// Whether every rung and every sound is there to its end.
@@ -166,25 +142,21 @@ impl Ledger<'_> {
         before_last.into_iter().all(StepItem::is_settled)
     }
 
-    fn warnings(&self, pictures: Option<&results::Thumbnails>, sound: Option<&results::Sound>) -> Vec<String> {
+    fn warnings(&self, overview: Option<&results::Overview>, sound: Option<&results::Sound>) -> Vec<String> {
         let mut warnings = Vec::new();
-        warnings.extend(pictures.iter().flat_map(|made| made.warnings.clone()));
+        warnings.extend(overview.iter().flat_map(|made| made.warnings.clone()));
         warnings.extend(sound.iter().flat_map(|made| made.warnings.clone()));
-        let gave_up = self
-            .step(Function::Audio, "")
-            .is_some_and(|item| item.state == State::Failed);
-        if gave_up {
+        let gave_up = |function, unit| {
+            let item = self.step(function, unit);
+            item.is_some_and(|item| item.state == State::Failed)
+        };
+        if gave_up(Function::Thumbnail, OVERVIEW) {
+            warnings.extend(["storyboard_failed".to_owned(), "preview_failed".to_owned()]);
+        }
+        if gave_up(Function::Audio, "") {
             warnings.push("audio_failed".to_owned());
         }
         warnings
-    }
-}
-
-fn makes(work: &Work, rung: &str) -> bool {
-    match work {
-        Work::Video { rungs, .. } => rungs.iter().any(|name| name == rung),
-        Work::Copy { rung: copied } => copied == rung,
-        Work::Audio => false,
     }
 }
 
@@ -192,7 +164,7 @@ fn makes(work: &Work, rung: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
-    use toktik_media::plan::{Options, plan};
+    use toktik_media::plan::{Options, Work, plan};
     use toktik_media::source::{Audio, Fraction, Source, Transfer, Video};
 
     fn source(audio: bool) -> Source {
@@ -264,9 +236,14 @@ mod tests {
         json!({ "tracks": tracks })
     }
 
-    fn thumbnails() -> Value {
+    fn pictures() -> [StepItem; 2] {
         let object = json!({"key": "k", "size": 1});
-        json!({"poster": {"jpeg": object, "webp": object}, "storyboard": null, "preview": null, "warnings": ["preview_failed"]})
+        let still = json!({"poster": {"jpeg": object, "webp": object}});
+        let overview = json!({"storyboard": null, "preview": null, "warnings": ["preview_failed"]});
+        [
+            item("thumbnail", "", Some(still)),
+            item("thumbnail", OVERVIEW, Some(overview)),
+        ]
     }
 
     /// A clip of three segments in as many units, of which these are done, and its sound.
@@ -279,8 +256,8 @@ mod tests {
         };
         let plan = plan(&source, &options);
         let mut steps = units(&plan, true, false);
-        let pictures = units(&plan, true, true).into_iter().skip(1).zip(done);
-        for (place, (made, done)) in pictures.enumerate() {
+        let of_picture = units(&plan, true, true).into_iter().skip(1).zip(done);
+        for (place, (made, done)) in of_picture.enumerate() {
             if done {
                 steps[place + 1] = made;
             }
@@ -291,7 +268,7 @@ mod tests {
                 track["parts"][0]["segments"] = json!([segment, segment, segment]);
             }
         }
-        steps.push(item("thumbnail", "", Some(thumbnails())));
+        steps.extend(pictures());
         standing(&plan, &steps)
     }
 
@@ -356,13 +333,45 @@ mod tests {
     fn an_mp3_that_was_given_up_is_a_warning() {
         let plan = a_plan(true);
         let mut steps = units(&plan, true, true);
-        steps.push(item("thumbnail", "", Some(thumbnails())));
+        steps.extend(pictures());
         steps.push(item("audio", "", None));
         steps.push(item("package", "", None));
         assert!(!standing(&plan, &steps).all_made, "the MP3 may still come");
-        steps[3].state = State::Failed;
+        let mp3 = steps.iter_mut().find(|item| item.step == "audio");
+        mp3.unwrap().state = State::Failed;
         let standing = standing(&plan, &steps);
         assert!(standing.all_made);
         assert_eq!(standing.progress.warnings, ["preview_failed", "audio_failed"]);
+    }
+
+    #[test]
+    fn an_overview_is_due_when_its_rung_is_whole_and_nobody_has_begun() {
+        let plan = a_plan(false);
+        let waits = StepItem {
+            attempts: 0,
+            ..item("thumbnail", OVERVIEW, None)
+        };
+        let due = |steps: Vec<StepItem>| standing(&plan, &steps).overview_due;
+        let with = |mut steps: Vec<StepItem>, last: StepItem| {
+            steps.push(last);
+            steps
+        };
+        assert!(!due(with(units(&plan, true, false), waits.clone())));
+        assert!(due(with(units(&plan, true, true), waits.clone())));
+        let begun = StepItem { attempts: 1, ..waits };
+        assert!(!due(with(units(&plan, true, true), begun)));
+        assert!(!due(units(&plan, true, true)), "a plan of before there was one");
+    }
+
+    #[test]
+    fn an_overview_that_was_given_up_is_a_warning() {
+        let plan = a_plan(false);
+        let mut steps = units(&plan, true, true);
+        steps.extend(pictures());
+        let overview = steps.last_mut().unwrap();
+        (overview.state, overview.result) = (State::Failed, None);
+        let standing = standing(&plan, &steps);
+        assert!(standing.all_made);
+        assert_eq!(standing.progress.warnings, ["storyboard_failed", "preview_failed"]);
     }
 }

@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_media::encode;
-use toktik_media::manifest::{Manifest, Object, Rendition};
-use toktik_objects::Objects;
+use toktik_media::manifest::{Manifest, Object};
 use toktik_runtime::step;
 use toktik_runtime::workshop::Workshops;
 use toktik_runtime::{Context, Failure};
@@ -36,9 +35,9 @@ impl Joiner for Ffmpeg {
         let sound = manifest.sound_of(best);
         let workshop = self.workshops.open(TIME, cancel)?;
         let objects = &self.context.objects;
-        fetch(objects, &best.rendition, &workshop.file(PICTURE)).await?;
+        workshop.fetch_rendition(objects, &best.rendition, PICTURE).await?;
         if let Some(sound) = sound {
-            fetch(objects, &sound.rendition, &workshop.file(SOUND)).await?;
+            workshop.fetch_rendition(objects, &sound.rendition, SOUND).await?;
         }
         let args = encode::download_args(PICTURE, sound.map(|_| SOUND));
         workshop.ffmpeg(args, |_| ()).await?;
@@ -51,24 +50,4 @@ impl Joiner for Ffmpeg {
             size: size.map_err(anyhow::Error::from)?,
         })
     }
-}
-
-/// A rendition's init and media segments, one after the other: all units have the same init segment, unless they were
-/// made by different versions of the encoder.
-async fn fetch(objects: &Objects, rendition: &Rendition, file: &std::path::Path) -> Result<(), Failure> {
-    let mut inits = rendition.parts.iter().map(|part| part.init_hash);
-    let first = inits.next();
-    if inits.any(|init| Some(init) != first) {
-        return Err(Failure::give_up(
-            "different_encoders",
-            anyhow!("units differ in their init segments"),
-        ));
-    }
-    let init = rendition.parts.first().map(toktik_media::manifest::Part::init_key);
-    let segments = rendition
-        .parts
-        .iter()
-        .flat_map(|part| (0..part.segments.len()).map(|index| part.segment_key(index)));
-    let keys: Vec<String> = init.into_iter().chain(segments).collect();
-    Ok(objects.concatenate(&keys, file).await.map_err(anyhow::Error::from)?)
 }

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Lease, ManifestItem, Progress};
+use toktik_catalog::ledger::{Lease, ManifestItem, OVERVIEW, Progress};
 use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::Step;
 use toktik_events::{Function, Message, Payload};
@@ -99,12 +99,29 @@ impl<J: Joiner> Handler<J> {
                 return Ok(false);
             }
         }
+        if look.standing.overview_due {
+            self.request_overview(&look.video).await?;
+        }
         if progress.status == Status::Playable {
             self.context
                 .publish(Function::Package, Payload::Playable(look.video.clip()))
                 .await?;
         }
         Ok(true)
+    }
+
+    /// The rung that it is made of is there.
+    async fn request_overview(&self, video: &Video) -> Result<(), Failure> {
+        let step = Step {
+            video_id: video.id,
+            generation: video.generation,
+            step: Function::Thumbnail.to_string(),
+            unit: OVERVIEW.to_owned(),
+        };
+        Ok(self
+            .context
+            .publish(Function::Package, Payload::UnitRequested(step))
+            .await?)
     }
 
     /// Does the last step and makes the clip ready.

@@ -4,7 +4,8 @@
 //! and the status that rests on it in one transaction, under a rising revision. When everything is there, joins the
 //! best picture and sound into `download.mp4` and makes the clip ready.
 //!
-//! Emits `toktik.video.playable.v1` and `toktik.video.ready.v1`. Counts nothing: the same ledger gives the same answer.
+//! Emits `toktik.unit.requested.v1` for storyboard and preview when the rung is there of which thumbnail makes them,
+//! `toktik.video.playable.v1` and `toktik.video.ready.v1`. Counts nothing: the same ledger gives the same answer.
 
 mod derive;
 mod download;

@@ -1,16 +1,18 @@
-//! One decode for the poster, one for the storyboard, one for the preview.
+//! One decode for the poster, one for storyboard and preview.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::Lease;
-use toktik_catalog::results::Thumbnails;
+use toktik_catalog::ledger::{Lease, OVERVIEW};
+use toktik_catalog::results::{self, Overview, Still};
+use toktik_events::payload::Step;
 use toktik_events::{Function, Message};
 use toktik_media::images::{self, Moment};
-use toktik_media::manifest::{Object, Poster, Storyboard};
+use toktik_media::manifest::{Object, Poster, Rendition, Storyboard};
 use toktik_media::plan::Plan;
 use toktik_media::settings::Settings as MediaSettings;
 use toktik_runtime::step::{self, Gauge, Outcome};
@@ -18,6 +20,8 @@ use toktik_runtime::workshop::{LATER, SOURCE, Workshop, Workshops, corrupt, is_d
 use toktik_runtime::{Context, Failure};
 
 const TIME: Duration = Duration::from_mins(5);
+/// The rung that storyboard and preview are made of, in the workshop.
+const RUNG: &str = "rung.mp4";
 
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
@@ -55,14 +59,15 @@ impl toktik_runtime::Handler for Handler {
         let Some(step) = step::asked(Function::Thumbnail, message) else {
             return Ok(());
         };
-        let work = |lease, gauge| self.work(lease, gauge, cancel);
-        self.context
-            .complete_step(Function::Thumbnail, &step, cancel, work)
-            .await
+        if step.unit == OVERVIEW {
+            self.overview(&step, cancel).await
+        } else {
+            self.poster(&step, cancel).await
+        }
     }
 }
 
-/// The workshop with everything that making one picture needs to know.
+/// The workshop with everything that making a picture needs to know.
 struct Desk<'a> {
     context: &'a Context,
     workshop: &'a Workshop,
@@ -85,51 +90,86 @@ impl Handler {
         })
     }
 
-    async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Outcome, Failure> {
-        let (video, plan) = self.context.planned(&lease).await?;
-        let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
-        workshop.fetch_source(&self.context.objects, &video).await?;
-        let prefix = step::prefix(&lease);
-        let desk = Desk {
-            context: &self.context,
-            workshop: &workshop,
-            plan: &plan,
-            prefix,
+    /// Of the source, as soon as it is accepted.
+    async fn poster(&self, step: &Step, cancel: &CancellationToken) -> Result<(), Failure> {
+        let work = |lease: Lease, _: Gauge| async move {
+            let (video, plan) = self.context.planned(&lease).await?;
+            let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
+            workshop.fetch_source(&self.context.objects, &video).await?;
+            let desk = Desk::new(&self.context, &workshop, &plan, &lease);
+            match desk.poster(self.moment).await? {
+                Some(poster) => made(&Still { poster }),
+                None => Ok(Outcome::Refused(corrupt())),
+            }
         };
-        let Some(poster) = desk.poster(self.moment).await? else {
-            return Ok(Outcome::Refused(corrupt()));
-        };
-        gauge.set(0.3);
-        let mut warnings = Vec::new();
-        let storyboard = optional(desk.storyboard().await, "storyboard_failed", &mut warnings)?;
-        gauge.set(0.6);
-        let preview = optional(desk.preview().await, "preview_failed", &mut warnings)?;
-        let made = Thumbnails {
-            poster,
-            storyboard,
-            preview,
-            warnings,
-        };
-        Ok(Outcome::Made(
-            serde_json::to_value(made).context("recording what was made")?,
-        ))
+        self.context
+            .complete_step(Function::Thumbnail, step, cancel, work)
+            .await
     }
+
+    /// Of a rung, as soon as that is whole: package looks then, and asks. Whoever asks earlier asks in vain.
+    async fn overview(&self, step: &Step, cancel: &CancellationToken) -> Result<(), Failure> {
+        let Some(rung) = self.rung(step).await? else {
+            return Ok(());
+        };
+        let rung = &rung;
+        let work = |lease: Lease, _: Gauge| async move {
+            let (_, plan) = self.context.planned(&lease).await?;
+            let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
+            let desk = Desk::new(&self.context, &workshop, &plan, &lease);
+            made(&optional(desk.overview(rung).await)?)
+        };
+        self.context
+            .complete_step(Function::Thumbnail, step, cancel, work)
+            .await
+    }
+
+    async fn rung(&self, step: &Step) -> Result<Option<Rendition>, Failure> {
+        let (id, generation) = (step.video_id, step.generation);
+        let Some(plan) = self.context.catalog.plan(id, generation).await? else {
+            return Ok(None);
+        };
+        let steps = self.context.catalog.steps(id, generation).await?;
+        let rung = plan.small_rung();
+        let made = rung.and_then(|rung| results::made(&plan, &steps, &rung.name));
+        Ok(made.filter(|made| made.is_whole).map(|made| made.rendition))
+    }
+}
+
+fn made(result: &impl Serialize) -> Result<Outcome, Failure> {
+    Ok(Outcome::Made(
+        serde_json::to_value(result).context("recording what was made")?,
+    ))
 }
 
 /// What cannot be made becomes a warning; what could be made another time is tried again.
-fn optional<T>(made: Result<T, Failure>, warning: &str, warnings: &mut Vec<String>) -> Result<Option<T>, Failure> {
+fn optional(made: Result<Overview, Failure>) -> Result<Overview, Failure> {
     match made {
-        Ok(made) => Ok(Some(made)),
         Err(Failure::GiveUp { reason, .. }) => {
-            tracing::warn!(warning, reason = format!("{reason:#}"), "going on without");
-            warnings.push(warning.to_owned());
-            Ok(None)
+            tracing::warn!(
+                reason = format!("{reason:#}"),
+                "going on without storyboard and preview"
+            );
+            Ok(Overview {
+                storyboard: None,
+                preview: None,
+                warnings: vec!["storyboard_failed".to_owned(), "preview_failed".to_owned()],
+            })
         }
-        Err(retry) => Err(retry),
+        made => made,
     }
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    fn new(context: &'a Context, workshop: &'a Workshop, plan: &'a Plan, lease: &Lease) -> Self {
+        Self {
+            context,
+            workshop,
+            plan,
+            prefix: step::prefix(lease),
+        }
+    }
+
     /// None when not one frame can be decoded. Damage elsewhere is for transcode to judge: what was written will do.
     async fn poster(&self, moment: Moment) -> Result<Option<Poster>, Failure> {
         for moment in [moment, Moment::First] {
@@ -159,26 +199,26 @@ impl Desk<'_> {
         })
     }
 
-    async fn storyboard(&self) -> Result<Storyboard, Failure> {
+    async fn overview(&self, rung: &Rendition) -> Result<Overview, Failure> {
         let sheet = images::sheet(self.plan);
+        let objects = &self.context.objects;
+        self.workshop.fetch_rendition(objects, rung, RUNG).await?;
         self.workshop
-            .ffmpeg(images::storyboard_args(self.plan, &sheet, SOURCE), |_| ())
+            .ffmpeg(images::overview_args(self.plan, &sheet, RUNG), |_| ())
             .await?;
-        Ok(Storyboard {
+        let storyboard = Storyboard {
             sprite: self.store(images::STORYBOARD, "image/jpeg").await?,
             tile_width: sheet.tile_width,
             tile_height: sheet.tile_height,
             columns: sheet.columns,
             tiles: sheet.tiles,
             interval: sheet.interval,
+        };
+        Ok(Overview {
+            storyboard: Some(storyboard),
+            preview: Some(self.store(images::PREVIEW, "image/webp").await?),
+            warnings: Vec::new(),
         })
-    }
-
-    async fn preview(&self) -> Result<Object, Failure> {
-        self.workshop
-            .ffmpeg(images::preview_args(self.plan, SOURCE), |_| ())
-            .await?;
-        self.store(images::PREVIEW, "image/webp").await
     }
 
     async fn store(&self, name: &str, content_type: &str) -> Result<Object, Failure> {

@@ -1,6 +1,7 @@
 //! Makes a clip's pictures: poster, storyboard and animated preview.
 //!
-//! Started by `toktik.video.accepted.v1`. Without a poster the step fails; without the others the clip carries a warning.
+//! Started by `toktik.video.accepted.v1` for the poster, without which the clip fails, and by `toktik.unit.requested.v1` for
+//! storyboard and preview, once the rung is there of which they are made; without them the clip carries a warning.
 //!
 //! Emits `toktik.step.completed.v1`.
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::results;
 use toktik_events::payload::Step;
-use toktik_events::{Function, Message, Payload};
+use toktik_events::{Function, Message};
 use toktik_media::cmaf::Cut;
 use toktik_media::encode::{self, Reading};
 use toktik_media::plan::{Plan, Unit, Work};
@@ -32,20 +32,20 @@ pub(crate) struct Handler {
 #[async_trait]
 impl toktik_runtime::Handler for Handler {
     async fn handle(&self, message: &Message, cancel: &CancellationToken) -> Result<(), Failure> {
-        let Payload::UnitRequested(step) = &message.payload else {
+        let Some(step) = step::asked(Function::Transcode, message) else {
             return Ok(());
         };
         let work = |lease, gauge| self.work(lease, gauge, cancel);
         self.context
-            .complete_step(Function::Transcode, step, cancel, work)
+            .complete_step(Function::Transcode, &step, cancel, work)
             .await
     }
 
     async fn urgency(&self, message: &Message) -> Urgency {
-        let Payload::UnitRequested(step) = &message.payload else {
-            return Urgency::default();
-        };
-        asked_for(&self.context, step).await.unwrap_or_default()
+        match step::asked(Function::Transcode, message) {
+            Some(step) => asked_for(&self.context, &step).await.unwrap_or_default(),
+            None => Urgency::default(),
+        }
     }
 }
 

@@ -22,6 +22,9 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// does not come back by itself. With the queue's backoff that is more than an hour.
 pub const MAX_POSTPONED: u32 = 20;
 
+/// The unit of thumbnail's that is made of a rung and not of the source: storyboard and preview. The poster has no name.
+pub const OVERVIEW: &str = "overview";
+
 /// While a clip is one of these its steps are done.
 const WORKED_FOR: [Status; 2] = [Status::Processing, Status::Playable];
 
@@ -276,6 +279,7 @@ impl Catalog {
             writes.push(pending(id, generation, "transcode", &unit.id, now)?);
         }
         writes.push(pending(id, generation, "thumbnail", "", now)?);
+        writes.push(pending(id, generation, "thumbnail", OVERVIEW, now)?);
         if plan.source.audio.is_some() {
             writes.push(pending(id, generation, "audio", "", now)?);
         }
@@ -333,7 +337,7 @@ impl Catalog {
         done_unless_condition(self.table.write(writes).await)
     }
 
-    /// Records that a step was given up. False when it is done, or the clip no longer wants it.
+    /// Records that a step was given up. False when it is done, somebody else is at it by now, or the clip no longer wants it.
     pub async fn give_up(
         &self,
         id: VideoId,
@@ -341,12 +345,23 @@ impl Catalog {
         step: &str,
         unit: &str,
         trouble: &Trouble,
+        now: DateTime<Utc>,
     ) -> Result<bool, Error> {
+        let item = self.step(id, generation, step, unit).await?;
+        let idle = |item: &StepItem| match item.state {
+            State::Pending => true,
+            State::Running => !item.is_leased(now),
+            State::Done | State::Failed => false,
+        };
+        let Some(item) = item.filter(idle) else {
+            return Ok(false);
+        };
         let update = Write::update(key(id, generation, step, unit))
             .set("state", &State::Failed)?
             .set("error", trouble)?
             .remove("lease_until")
-            .if_one_of("state", &[State::Pending, State::Running])?;
+            .if_equal("attempts", &item.attempts)?
+            .if_equal("state", &item.state)?;
         done_unless_condition(self.table.write(vec![wants(id, generation)?, update]).await)
     }
 

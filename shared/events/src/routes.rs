@@ -107,7 +107,11 @@ pub const EVENTS: &[EventRoute] = {
         event(payload::SQS_MESSAGE, &[], &[Probe]),
         event(payload::UPLOADED, &[Upload, Videos, Janitor], &[Probe]),
         event(payload::ACCEPTED, &[Probe, Janitor], &[Thumbnail, Audio]),
-        event(payload::UNIT_REQUESTED, &[Probe, Janitor], &[Transcode]),
+        event(
+            payload::UNIT_REQUESTED,
+            &[Probe, Package, Janitor],
+            &[Transcode, Thumbnail],
+        ),
         event(payload::STEP_PROGRESSED, &[Transcode], &[Package]),
         event(
             payload::STEP_COMPLETED,

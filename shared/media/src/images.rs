@@ -1,19 +1,18 @@
 //! ffmpeg's arguments for still and moving thumbnails: the poster, the storyboard's sprite, the animated preview.
 //!
-//! They show the picture as the renditions do: rotated, tone-mapped, square pixels.
+//! The poster is made of the source and shows it as the renditions do: rotated, tone-mapped, square pixels. The others
+//! are small, and made of a rung.
 
 use crate::filters::{self, strings};
 use crate::plan::Plan;
-use crate::source::Video;
+use crate::source::{Source, Video};
 
 /// What [`poster_args`] writes.
 pub const POSTER_JPEG: &str = "poster.jpg";
 pub const POSTER_WEBP: &str = "poster.webp";
 
-/// What [`storyboard_args`] writes.
+/// What [`overview_args`] writes.
 pub const STORYBOARD: &str = "storyboard.jpg";
-
-/// What [`preview_args`] writes.
 pub const PREVIEW: &str = "preview.webp";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +34,8 @@ pub fn poster_args(plan: &Plan, moment: Moment, input: &str) -> Vec<String> {
         early(moment),
         choice(moment)
     );
-    let mut args = filters::input(&plan.source, plan.threads, input);
+    let mut args = strings(&["-skip_frame", passed_over(plan, moment)]);
+    args.extend(filters::input(&plan.source, plan.threads, input));
     args.extend(["-filter_complex".to_owned(), graph]);
     args.extend(still(
         "[jpeg]",
@@ -50,17 +50,38 @@ pub fn poster_args(plan: &Plan, moment: Moment, input: &str) -> Vec<String> {
     args
 }
 
+/// Seconds among which a representative frame is looked for.
+const EARLY: f64 = 10.0;
+
 /// Candidates are few, since the filter holds them all in memory, and taken before the costly filters.
 fn early(moment: Moment) -> &'static str {
     match moment {
-        Moment::Representative => "trim=end=10,fps=4:eof_action=pass,",
+        Moment::Representative => "trim=end=10,select='isnan(prev_selected_t)+gte(t-prev_selected_t,0.5)',",
         Moment::First => "trim=end_frame=1,",
+    }
+}
+
+/// Which frames need not be decoded. Where keyframes are so close that there are some to choose from, they will do: they
+/// cost a tenth. H.264 may call pictures keyframes that its decoder does not take for such, unless probe has looked at them.
+/// Elsewhere it is what no other frame needs.
+fn passed_over(plan: &Plan, moment: Moment) -> &'static str {
+    let Source {
+        video, weight, gops, ..
+    } = &plan.source;
+    // Three of them at least.
+    let close = weight.keyframe_gap > 0.0 && weight.keyframe_gap * 2.0 <= plan.duration().min(EARLY);
+    match video.codec.as_str() {
+        _ if moment == Moment::First => "default",
+        "h264" if close && !gops.is_empty() => "nokey",
+        "hevc" if close => "nokey",
+        "h264" | "hevc" => "noref",
+        _ => "default",
     }
 }
 
 fn choice(moment: Moment) -> &'static str {
     match moment {
-        Moment::Representative => ",thumbnail=40",
+        Moment::Representative => ",thumbnail=20",
         Moment::First => "",
     }
 }
@@ -125,9 +146,35 @@ pub fn sheet(plan: &Plan) -> Sheet {
     }
 }
 
-/// All tiles of the sheet in one picture.
-pub fn storyboard_args(plan: &Plan, sheet: &Sheet, input: &str) -> Vec<String> {
-    let video = &plan.source.video;
+const PREVIEW_SECONDS: f64 = 3.0;
+const PREVIEW_SIDE: u32 = 320;
+/// Pictures a second of the preview.
+const RATE: f64 = 10.0;
+
+/// All tiles of the sheet in one picture, and three moving seconds from a third into the clip, or a shorter clip whole,
+/// that repeat for ever: from one decode. `input` is a rung's path.
+pub fn overview_args(plan: &Plan, sheet: &Sheet, input: &str) -> Vec<String> {
+    let graph = format!(
+        "[0:v:0]split=2[all][some];[all]{}[sheet];[some]{}[preview]",
+        tiled(sheet),
+        moving(plan)
+    );
+    let mut args = strings(&["-y", "-protocol_whitelist", "file,pipe", "-f", "mov"]);
+    args.extend(strings(&["-threads", &plan.threads.to_string(), "-i", input]));
+    args.extend(["-filter_complex".to_owned(), graph]);
+    args.extend(still(
+        "[sheet]",
+        &["-c:v", "mjpeg", "-q:v", "5", "-f", "image2", "-update", "1"],
+        STORYBOARD,
+    ));
+    args.extend(strings(&["-map", "[preview]", "-c:v", "libwebp", "-quality", "60"]));
+    args.extend(strings(&["-compression_level", "4", "-loop", "0"]));
+    args.extend(strings(&["-flags", "+bitexact", "-fflags", "+bitexact"]));
+    args.extend(strings(&["-map_metadata", "-1", "-f", "webp", PREVIEW]));
+    args
+}
+
+fn tiled(sheet: &Sheet) -> String {
     let Sheet {
         tile_width,
         tile_height,
@@ -136,57 +183,24 @@ pub fn storyboard_args(plan: &Plan, sheet: &Sheet, input: &str) -> Vec<String> {
         tiles,
         interval,
     } = *sheet;
-    let picture = filters::picture(&plan.source);
-    let look = filters::sdr(video, tile_width, tile_height);
     // Rounding up shows what is on screen at the start of the interval, and not what is nearest to its middle.
-    let pace = format!("fps=1/{interval:.6}:start_time=0:round=up:eof_action=pass");
-    let exact = format!("tpad=stop=-1:stop_mode=clone,trim=end_frame={tiles}");
-    let graph = format!("{picture},{pace},{exact},{look},{JFIF},tile={columns}x{rows}[sheet]");
-    let mut args = filters::input(&plan.source, plan.threads, input);
-    args.extend(["-filter_complex".to_owned(), graph]);
-    args.extend(still(
-        "[sheet]",
-        &["-c:v", "mjpeg", "-q:v", "5", "-f", "image2", "-update", "1"],
-        STORYBOARD,
-    ));
-    args
+    format!(
+        "fps=1/{interval:.6}:start_time=0:round=up:eof_action=pass,tpad=stop=-1:stop_mode=clone,trim=end_frame={tiles},\
+         scale={tile_width}:{tile_height}:flags={},{JFIF},setsar=1,tile={columns}x{rows}",
+        filters::SCALER
+    )
 }
 
-const PREVIEW_SECONDS: f64 = 3.0;
-
-/// Three moving seconds from a third into the clip; a shorter clip whole. It repeats for ever.
-pub fn preview_args(plan: &Plan, input: &str) -> Vec<String> {
-    let video = &plan.source.video;
-    let (width, height) = within(video, 320);
+fn moving(plan: &Plan) -> String {
+    let (width, height) = within(&plan.source.video, PREVIEW_SIDE);
+    // The first filter's end may come late, when the other branch has read on.
+    let frames = PREVIEW_SECONDS * RATE;
     let start = ((plan.duration() - PREVIEW_SECONDS) / 3.0).max(0.0);
-    let picture = filters::picture(&plan.source);
-    let pace = format!("trim=start={start:.6}:duration={PREVIEW_SECONDS},setpts=PTS-STARTPTS,fps=10:eof_action=pass");
-    let look = filters::sdr(video, width, height);
-    let graph = format!("{picture},{pace},{look},{BT601}[preview]");
-    let mut args = filters::input(&plan.source, plan.threads, input);
-    args.extend(["-filter_complex".to_owned(), graph]);
-    args.extend(strings(&[
-        "-map",
-        "[preview]",
-        "-c:v",
-        "libwebp",
-        "-quality",
-        "60",
-        "-compression_level",
-        "4",
-    ]));
-    args.extend(strings(&[
-        "-loop",
-        "0",
-        "-flags",
-        "+bitexact",
-        "-fflags",
-        "+bitexact",
-        "-map_metadata",
-        "-1",
-    ]));
-    args.extend(strings(&["-f", "webp", PREVIEW]));
-    args
+    format!(
+        "trim=start={start:.6}:duration={PREVIEW_SECONDS},setpts=PTS-STARTPTS,fps={RATE}:eof_action=pass,trim=end_frame={frames},\
+         scale={width}:{height}:flags={},{BT601},setsar=1",
+        filters::SCALER
+    )
 }
 
 /// The even size with this long side and the source's aspect, never larger than the source.

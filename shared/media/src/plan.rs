@@ -90,6 +90,17 @@ pub enum Work {
     Audio,
 }
 
+impl Work {
+    /// Whether it makes this rung or sound, or a part of it.
+    pub fn makes(&self, plan: &Plan, track: &str) -> bool {
+        match self {
+            Work::Video { rungs, .. } => rungs.iter().any(|rung| rung == track),
+            Work::Copy { rung } => rung == track,
+            Work::Audio => plan.sound(track).is_some(),
+        }
+    }
+}
+
 /// What the operator chooses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
@@ -181,6 +192,13 @@ impl Plan {
 
     pub fn rung(&self, name: &str) -> Option<&Rung> {
         self.rungs.iter().find(|rung| rung.name == name)
+    }
+
+    /// The smallest rung that is good to look at: the cellular one pays for its size. Of this storyboard and preview are
+    /// made, since the source costs ten times as much to decode.
+    pub fn small_rung(&self) -> Option<&Rung> {
+        let good = |rung: &&Rung| rung.width.min(rung.height) > CELLULAR_SIDE;
+        self.rungs.iter().rev().find(good).or(self.rungs.last())
     }
 
     pub fn sound(&self, name: &str) -> Option<&Sound> {

@@ -61,7 +61,14 @@ impl Context {
             step: Some(asked.step.clone()),
         };
         self.catalog
-            .give_up(asked.video_id, asked.generation, &asked.step, &asked.unit, &trouble)
+            .give_up(
+                asked.video_id,
+                asked.generation,
+                &asked.step,
+                &asked.unit,
+                &trouble,
+                self.clock.now(),
+            )
             .await?;
         Ok(())
     }

@@ -72,7 +72,7 @@ pub fn asked(function: Function, message: &Message) -> Option<Step> {
         unit: String::new(),
     };
     match (function, &message.payload) {
-        (Function::Transcode, Payload::UnitRequested(unit)) => Some(unit.clone()),
+        (_, Payload::UnitRequested(unit)) => (unit.step == function.name()).then(|| unit.clone()),
         (Function::Thumbnail | Function::Audio, Payload::Accepted(clip))
         | (Function::Probe, Payload::Uploaded(clip)) => Some(step(clip, function)),
         (Function::Probe, Payload::ObjectCreated(object)) => {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use toktik_catalog::videos::Video;
 use toktik_events::{Rejection, RejectionCode};
 use toktik_media::encode;
+use toktik_media::manifest::{Part, Rendition};
 use toktik_media::process::{Budget, Job, Limits, Output, Progress, RunError, Runner, Tool};
 use toktik_media::settings::Settings;
 use toktik_objects::Objects;
@@ -126,6 +127,27 @@ impl Workshop {
             )),
             Err(error) => Err(with_advice(error.into()).into()),
         }
+    }
+
+    /// Brings a rendition here: its init and media segments, one after the other. All units have the same init segment,
+    /// unless they were made by different versions of the encoder.
+    pub async fn fetch_rendition(&self, objects: &Objects, rendition: &Rendition, name: &str) -> Result<(), Failure> {
+        let mut inits = rendition.parts.iter().map(|part| part.init_hash);
+        let first = inits.next();
+        if inits.any(|init| Some(init) != first) {
+            return Err(Failure::give_up(
+                "different_encoders",
+                anyhow!("units differ in their init segments"),
+            ));
+        }
+        let init = rendition.parts.first().map(Part::init_key);
+        let segments = rendition
+            .parts
+            .iter()
+            .flat_map(|part| (0..part.segments.len()).map(|index| part.segment_key(index)));
+        let keys: Vec<String> = init.into_iter().chain(segments).collect();
+        let fetched = objects.concatenate(&keys, &self.file(name)).await;
+        Ok(fetched.map_err(anyhow::Error::from)?)
     }
 
     pub async fn ffmpeg(&self, args: Vec<String>, progress: impl FnMut(Progress) + Send) -> Result<Output, RunError> {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Begin, Lease};
+use toktik_catalog::ledger::{Begin, Lease, OVERVIEW};
 use toktik_catalog::videos::Trouble;
 use toktik_events::{Function, Message, Payload};
 use toktik_runtime::step;
@@ -256,6 +256,12 @@ async fn while_its_picture_is_made() {
 async fn while_its_poster_is_made() {
     let scene = Scene::after(&[Function::Probe]).await;
     scene.deleted_during(Function::Thumbnail, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_its_storyboard_is_made() {
+    let scene = Scene::after(&[Function::Probe, Function::Transcode, Function::Package]).await;
+    scene.deleted_during(Function::Thumbnail, OVERVIEW).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

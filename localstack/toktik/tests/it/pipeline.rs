@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Begin, Lease, MAX_ATTEMPTS, MAX_POSTPONED, ManifestItem};
+use toktik_catalog::ledger::{Begin, Lease, MAX_ATTEMPTS, MAX_POSTPONED, ManifestItem, OVERVIEW};
 use toktik_catalog::videos::{Status, Trouble, Video};
 use toktik_events::payload::{Clip, Step};
 use toktik_events::{Function, Message, Payload, VideoId, intake, routes};
@@ -125,7 +125,7 @@ async fn events_that_all_come_twice_make_everything_once() {
         .steps(id.parse().unwrap(), generation)
         .await
         .unwrap();
-    assert_eq!(steps.len(), 6, "{steps:?}");
+    assert_eq!(steps.len(), 7, "{steps:?}");
     assert!(steps.iter().all(|step| step.attempts == 1), "{steps:?}");
     assert_eq!(house.messages().await, 0);
 }
@@ -143,7 +143,14 @@ async fn events_that_cannot_be_sent_at_first_are_sent_in_the_end() {
     assert_eq!(house.video(&id, None).await["status"], "ready");
     assert_eq!(house.messages().await, 0);
     assert!(!broker.told("toktik.video.ready.v1").is_empty());
-    for (step, unit) in [("probe", ""), ("transcode", UNIT), ("thumbnail", ""), ("package", "")] {
+    let steps = [
+        ("probe", ""),
+        ("transcode", UNIT),
+        ("thumbnail", ""),
+        ("thumbnail", OVERVIEW),
+        ("package", ""),
+    ];
+    for (step, unit) in steps {
         assert_eq!(attempts(&house, &id, step, unit).await, 1, "{step}");
     }
 }
@@ -183,6 +190,7 @@ fn everything_asked(video_id: VideoId, generation: u32) -> Vec<Payload> {
         Payload::StepCompleted(step("package", "")),
         Payload::UnitRequested(step("transcode", UNIT)),
         Payload::UnitRequested(step("transcode", "no-such-unit")),
+        Payload::UnitRequested(step("thumbnail", OVERVIEW)),
         Payload::Accepted(Clip { video_id, generation }),
         Payload::Uploaded(Clip { video_id, generation }),
     ]
@@ -381,6 +389,62 @@ async fn a_clip_is_ready_without_its_mp3() {
         .get(&format!("/videos/{id}/audio.mp3"), None)
         .await
         .problem(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storyboard_and_preview_need_a_rung_and_not_the_source() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, silent_clip(house.directory(), 2)).await;
+    drain(&house, &[Function::Probe, Function::Thumbnail, Function::Transcode]).await;
+    assert_eq!(
+        attempts(&house, &id, "thumbnail", OVERVIEW).await,
+        0,
+        "it waits for its rung"
+    );
+    let key = known(&house, &id).await.upload.key;
+    house.context.objects.delete(&[key]).await.unwrap();
+    house.drain().await;
+    let video = house.video(&id, None).await;
+    assert_eq!((&video["status"], &video["warnings"]), (&json!("ready"), &json!([])));
+    for picture in ["storyboard.vtt", "preview.webp"] {
+        let answer = house.get(&format!("/videos/{id}/{picture}"), None).await;
+        assert!(
+            answer.status.is_success() || answer.status.is_redirection(),
+            "{picture}: {}",
+            answer.status
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_is_ready_without_storyboard_and_preview() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, silent_clip(house.directory(), 2)).await;
+    drain(&house, &[Function::Probe]).await;
+    let overview = Step {
+        video_id: id.parse().unwrap(),
+        generation: 1,
+        step: "thumbnail".to_owned(),
+        unit: OVERVIEW.to_owned(),
+    };
+    let asked = Message::new(Function::Package, house.now(), Payload::UnitRequested(overview));
+    let body = asked.to_json().unwrap();
+    let verdict = house
+        .context
+        .give_up(Function::Thumbnail, &body, Some(&asked), "timed_out", "too slow");
+    verdict.await.unwrap();
+    house.drain().await;
+    let video = house.video(&id, None).await;
+    assert_eq!(
+        (&video["status"], &video["warnings"]),
+        (&json!("ready"), &json!(["storyboard_failed", "preview_failed"]))
+    );
+    for picture in ["storyboard.vtt", "preview.webp"] {
+        let answer = house.get(&format!("/videos/{id}/{picture}"), None).await;
+        answer.problem(404, "not_found");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::Lease;
+use toktik_catalog::ledger::{Lease, OVERVIEW};
 use toktik_catalog::text::Visibility;
 use toktik_catalog::videos::{Made, Status, Upload, Video};
 use toktik_dead_letter::DeadLetter;
@@ -358,14 +358,20 @@ impl Ffmpeg {
     }
 
     async fn make(&self, function: Function, lease: Lease) -> Result<Outcome, Failure> {
-        if !self.is_made().await? {
-            return Ok(Outcome::Refused(corrupt()));
-        }
+        let is_made = self.is_made().await?;
         let made = match function {
+            Function::Thumbnail if lease.unit == OVERVIEW && !is_made => {
+                json!({"storyboard": null, "preview": null, "warnings": ["preview_failed"]})
+            }
+            _ if !is_made => return Ok(Outcome::Refused(corrupt())),
             Function::Transcode => self.unit(&lease).await?,
+            Function::Thumbnail if lease.unit == OVERVIEW => {
+                let preview = self.write(&lease, "preview.webp").await?;
+                json!({"storyboard": null, "preview": preview, "warnings": []})
+            }
             Function::Thumbnail => {
                 let poster = self.write(&lease, "poster.jpg").await?;
-                json!({"poster": {"jpeg": poster, "webp": poster}, "storyboard": null, "preview": null, "warnings": []})
+                json!({"poster": {"jpeg": poster, "webp": poster}})
             }
             _ => json!({"mp3": self.write(&lease, "audio.mp3").await?, "warnings": []}),
         };

@@ -198,7 +198,7 @@ impl World {
         let is_worker = matches!(*actor, Actor::Worker(..));
         if let Ask::Send(queue, body) = &*self.runs.asks.get(ask) {
             let letter = self.runs.actors.number(addressed(queue, body));
-            if !self.is_idle(queue) {
+            if !self.is_idle(queue, body) {
                 state.letters.push((letter, false));
             }
         }
@@ -222,9 +222,15 @@ impl World {
         answer
     }
 
-    /// Nothing is asked of audio where there is no sound.
-    fn is_idle(&self, queue: &str) -> bool {
-        queue == "toktik-audio" && !self.cut.sound
+    /// Nothing is asked of audio where there is no sound, and nothing of whoever makes other units.
+    fn is_idle(&self, queue: &str, body: &str) -> bool {
+        let others = |function: Function| {
+            let event: Value = serde_json::from_str(body).unwrap();
+            let step = event["data"]["step"].as_str().map(str::to_owned);
+            queue == format!("toktik-{function}") && step.is_some_and(|step| step != function.name())
+        };
+        let silent = queue == "toktik-audio" && !self.cut.sound;
+        silent || others(Function::Transcode) || others(Function::Thumbnail)
     }
 
     fn expand(&mut self, from: u32) {

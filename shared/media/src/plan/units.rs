@@ -2,7 +2,7 @@
 //! them about as long to make.
 
 /// The most units of picture that a clip has. Probe writes the plan and a step for each unit in one transaction, and that
-/// has at most 100 items: six are the clip, the end of probing, the plan, and the other steps; one is the sound.
+/// has at most 100 items: seven are the clip, the end of probing, the plan, and the other steps; two are the sound and a copy.
 pub(super) const MOST: u64 = 90;
 
 /// Fewer segments are not worth a unit of their own: it would spend more on coming to them than on making them.

@@ -2,7 +2,7 @@
 
 use toktik_media::images::{self, Moment};
 use toktik_media::plan::{Options, Plan, plan};
-use toktik_media::source::Fraction;
+use toktik_media::source::{Fraction, Gop};
 
 use crate::clip;
 use crate::stage::Stage;
@@ -67,6 +67,28 @@ fn a_poster_passes_over_a_black_start() {
     assert!(stage.luma(images::POSTER_JPEG, "iw:ih:0:0")[0] < 40);
 }
 
+/// Keyframes are enough where there are some to choose from: a poster then costs a tenth.
+#[test]
+fn a_poster_of_keyframes_passes_over_a_black_start_too() {
+    let stage = Stage::new();
+    stage.generate(
+        "-f lavfi -i testsrc2=s=320x240:r=30:d=8,drawbox=t=fill:c=black:enable='lt(t,1)' -c:v libx264 -g 60 -flags +cgop clip.mp4",
+    );
+    let mut source = clip::silent(320, 240, 8.0, Fraction::new(30, 1));
+    source.weight.keyframe_gap = 2.0;
+    source.gops = vec![
+        Gop {
+            frames: 60,
+            bytes: 9_000
+        };
+        4
+    ];
+    let args = images::poster_args(&plan(&source, &Options::default()), Moment::Representative, "clip.mp4");
+    assert!(args.windows(2).any(|pair| pair == ["-skip_frame", "nokey"]), "{args:?}");
+    stage.ffmpeg(&args);
+    assert!(stage.luma(images::POSTER_JPEG, "iw:ih:0:0")[0] > 40);
+}
+
 #[test]
 fn a_storyboard_tile_shows_what_its_interval_begins_with() {
     let stage = Stage::new();
@@ -80,7 +102,7 @@ fn a_storyboard_tile_shows_what_its_interval_begins_with() {
         (sheet.tiles, sheet.columns, sheet.tile_width, sheet.tile_height),
         (6, 6, 160, 90)
     );
-    stage.ffmpeg(&images::storyboard_args(&plan, &sheet, "clip.mp4"));
+    stage.ffmpeg(&images::overview_args(&plan, &sheet, "clip.mp4"));
     assert_eq!(probe(&stage, images::STORYBOARD), "mjpeg,960,90,yuvj420p");
     for tile in 0..6_u32 {
         let luma = stage.luma(images::STORYBOARD, &format!("100:60:{}:15", tile * 160 + 30))[0];
@@ -97,7 +119,8 @@ fn a_storyboard_tile_shows_what_its_interval_begins_with() {
 fn a_preview_moves_for_three_seconds() {
     let stage = Stage::new();
     stage.generate("-f lavfi -i testsrc2=s=640x360:r=30:d=6 -c:v libx264 clip.mp4");
-    stage.ffmpeg(&images::preview_args(&planned(6.0), "clip.mp4"));
+    let plan = planned(6.0);
+    stage.ffmpeg(&images::overview_args(&plan, &images::sheet(&plan), "clip.mp4"));
     let bytes = std::fs::read(stage.path().join(images::PREVIEW)).unwrap();
     assert_eq!((&bytes[..4], &bytes[8..12]), (&b"RIFF"[..], &b"WEBP"[..]));
     let frames = bytes.windows(4).filter(|name| name == b"ANMF").count();
@@ -114,8 +137,7 @@ fn one_frame_is_enough_for_all() {
     for args in [
         images::poster_args(&plan, Moment::Representative, "clip.mp4"),
         images::poster_args(&plan, Moment::First, "clip.mp4"),
-        images::storyboard_args(&plan, &sheet, "clip.mp4"),
-        images::preview_args(&plan, "clip.mp4"),
+        images::overview_args(&plan, &sheet, "clip.mp4"),
     ] {
         stage.ffmpeg(&args);
     }

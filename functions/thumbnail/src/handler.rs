@@ -88,7 +88,7 @@ impl Handler {
     async fn work(&self, lease: Lease, gauge: Gauge, cancel: &CancellationToken) -> Result<Outcome, Failure> {
         let (video, plan) = self.context.planned(&lease).await?;
         let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
-        workshop.fetch_source(&self.context.objects, &video).await?;
+        workshop.fetch_source(&self.context, &video).await?;
         let prefix = step::prefix(&lease);
         let desk = Desk {
             context: &self.context,

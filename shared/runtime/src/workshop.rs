@@ -249,6 +249,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_source_that_is_gone_is_given_up_and_everything_else_tried_again() {
+        let gone = not_fetched(toktik_objects::Error::Missing("uploads/a".to_owned()));
+        let code = |failure: &Failure| match failure {
+            Failure::GiveUp { code, .. } => Some(*code),
+            Failure::Retry { .. } => None,
+        };
+        assert_eq!(code(&gone), Some("source_missing"));
+        let full = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull)).context("writing a scratch file");
+        let Failure::Retry { reason, .. } = not_fetched(full.into()) else {
+            panic!("room may be made");
+        };
+        assert!(format!("{reason:#}").contains("TOKTIK_SCRATCH_DIR"), "{reason:#}");
+    }
+
+    #[test]
     fn a_full_disk_comes_with_advice() {
         let failed = |kind: io::ErrorKind| Err::<(), _>(io::Error::from(kind)).context("writing a scratch file");
         let told = |kind| format!("{:#}", with_advice(failed(kind).unwrap_err()));

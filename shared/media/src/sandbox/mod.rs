@@ -59,6 +59,8 @@ struct Orders {
     parent: i32,
     mode: Mode,
     limits: Limits,
+    /// Whether the program comes after a file that it may read. A path, which no JSON holds if it is not UTF-8.
+    reads: bool,
 }
 
 /// A command that runs `program` in the sandbox, with `dir` as working directory and the only writable place, and
@@ -77,13 +79,14 @@ pub fn command(
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         mode,
         limits: *limits,
+        reads: reads.is_some(),
     };
     // The link instead of the path behind it: it works even when the file has been replaced by an upgrade.
     let mut command = Command::new(launcher.unwrap_or(Path::new("/proc/self/exe")));
     command
         .arg(WORD)
         .arg(serde_json::to_string(&orders).unwrap_or_default())
-        .arg(reads.unwrap_or(Path::new("")))
+        .args(reads)
         .arg(program)
         .current_dir(dir)
         .env_clear();
@@ -114,13 +117,13 @@ pub fn harden_parent() -> std::io::Result<()> {
 fn enter(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Result<Infallible> {
     let orders = arguments.next().context("no orders")?;
     let orders: Orders = serde_json::from_str(&orders.to_string_lossy()).context("unreadable orders")?;
-    let reads = arguments.next().context("no file to read, nor none")?;
+    let reads = if orders.reads { arguments.next() } else { None };
     let program = arguments.next().context("no program")?;
     die_with(orders.parent)?;
     close_fds::set_fds_cloexec(3, &[]);
     orders.limits.apply().context("cannot set resource limits")?;
     rustix::thread::set_no_new_privs(true).context("cannot give up privileges")?;
-    files::restrict(Path::new(&program), Path::new(&reads)).context("cannot restrict files")?;
+    files::restrict(Path::new(&program), reads.as_deref().map(Path::new)).context("cannot restrict files")?;
     restrict_calls(orders.mode)?;
     let error = Command::new(&program).args(arguments).env_clear().exec();
     Err(error).with_context(|| format!("cannot run {}", program.display()))

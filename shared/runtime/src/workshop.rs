@@ -120,7 +120,7 @@ impl Workshop {
     }
 
     /// Lets ffmpeg read exactly the accepted bytes, as [`SOURCE`]. All workshops of this process that are open at the same
-    /// time have the same file, which none of them can change.
+    /// time have the same file, which no ffmpeg can change. The name is a link to it: what is made goes by other names.
     pub async fn fetch_source(&self, context: &Context, video: &Video) -> Result<(), Failure> {
         let version = Version {
             key: video.upload.key.clone(),
@@ -128,7 +128,7 @@ impl Workshop {
         };
         let download = |file: PathBuf| async move {
             context.objects.download(&video.upload.key, etag(video), &file).await?;
-            tracing::debug!(file = %file.display(), "downloaded the source");
+            tracing::debug!(path = %file.display(), "downloaded the source");
             Ok(())
         };
         let fetched = context.sources.fetch(version, &self.scratch, download).await;

@@ -76,7 +76,7 @@ impl Handler {
             return Ok(None);
         }
         let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
-        workshop.fetch_source(&self.context.objects, &video).await?;
+        workshop.fetch_source(&self.context, &video).await?;
         let duration = plan.duration();
         workshop
             .ffmpeg_each(runs, |progress| gauge.set(progress.seconds.unwrap_or(0.0) / duration))

@@ -47,7 +47,7 @@ impl Examiner for Sandbox {
             return Ok(Finding::Refused(rejection));
         }
         let workshop = self.workshops.open(TIME, cancel)?;
-        let file = workshop.fetch_source(objects, video).await?;
+        let file = workshop.fetch_copy(objects, video).await?;
         let request = Request {
             file: &file,
             dir: workshop.path(),

@@ -95,7 +95,7 @@ impl Handler {
         let work = |lease: Lease, _: Gauge| async move {
             let (video, plan) = self.context.planned(&lease).await?;
             let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
-            workshop.fetch_source(&self.context.objects, &video).await?;
+            workshop.fetch_source(&self.context, &video).await?;
             let desk = Desk::new(&self.context, &workshop, &plan, &lease);
             match desk.poster(self.moment).await? {
                 Some(poster) => made(&Still { poster }),

@@ -75,7 +75,7 @@ impl Handler {
             .workshops
             .open(self.time, cancel)?
             .behind(behind(urgency(&plan, unit)));
-        workshop.fetch_source(&self.context.objects, &video).await?;
+        workshop.fetch_source(&self.context, &video).await?;
         let mut bench = Bench {
             context: &self.context,
             lease: &lease,

@@ -125,6 +125,7 @@ async fn list(
             tool: Tool::Ffprobe,
             args: args(container, request.file),
             dir: request.dir,
+            reads: None,
             limits: Limits {
                 output: listing(request.max_duration),
                 ..request.limits

@@ -54,8 +54,10 @@ impl Tool {
 pub struct Job<'a> {
     pub tool: Tool,
     pub args: Vec<String>,
-    /// Working directory and the only place whose files the tool can read or write.
+    /// Working directory and the only place that the tool can write to.
     pub dir: &'a Path,
+    /// The one file elsewhere that it can read.
+    pub reads: Option<&'a Path>,
     pub limits: Limits,
     /// Shared by all jobs of one step.
     pub budget: &'a Budget,
@@ -190,6 +192,7 @@ impl Runner {
             &job.limits,
             program,
             job.dir,
+            job.reads,
         ));
         command
             .args(args())

@@ -66,6 +66,8 @@ impl Objects {
     }
 
     /// Writes exactly the version with this ETag to a file. `Missing` when the object is another one by now.
+    ///
+    /// Once this is dropped it makes no file any more: whoever drops it may remove the directory.
     pub async fn download(&self, key: &str, etag: &str, file: &Path) -> Result<(), Error> {
         let request = self
             .client
@@ -78,7 +80,8 @@ impl Objects {
             Err(error) if is_missing(&error) => return Err(Error::Missing(key.to_owned())),
             Err(error) => return Err(failed(error, "reading an object")),
         };
-        let mut file = tokio::fs::File::create(file).await.context("creating a scratch file")?;
+        let file = std::fs::File::create(file).context("creating a scratch file")?;
+        let mut file = tokio::fs::File::from_std(file);
         pour(output.body, &mut file).await?;
         file.flush().await.context("writing a scratch file")?;
         Ok(())

@@ -18,11 +18,14 @@ use crate::clock::Clock;
 use crate::function::Failure;
 use crate::publish::{Overrides, Publisher};
 use crate::settings::{Addresses, Common, Stores};
+use crate::workshop::Sources;
 
 #[derive(Clone)]
 pub struct Context {
     pub catalog: Catalog,
     pub objects: Objects,
+    /// Of which this process has a copy right now.
+    pub sources: Sources,
     pub publisher: Publisher,
     pub clock: Clock,
     /// Checks access tokens.
@@ -89,6 +92,7 @@ impl Context {
         Ok(Self {
             catalog: Catalog::new(clients.dynamodb, table).leasing_for(term),
             objects: Objects::new(clients.s3, bucket, clients.credentials_end),
+            sources: Sources::default(),
             publisher,
             clock: Clock::system(),
             verifier,

@@ -1,16 +1,14 @@
 //! A place to work on a clip: a directory of its own that is gone afterwards, the clip's source, and ffmpeg.
-//!
-//! A process that is killed leaves its directories behind. Whoever lives holds a lock on each of its own, which ends with
-//! the process whatever ends it; a function that starts removes those that nobody holds. Numbers of processes would not
-//! do: containers that share a place for temporary files count for themselves.
 
-use std::fs::{File, TryLockError};
+mod scratch;
+mod sources;
+
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::videos::Video;
 use toktik_events::{Rejection, RejectionCode};
@@ -20,17 +18,19 @@ use toktik_media::process::{Budget, Job, Limits, Output, Progress, RunError, Run
 use toktik_media::settings::Settings;
 use toktik_objects::Objects;
 
+use self::scratch::{Held, sweep};
+use self::sources::{Source, Version};
+use crate::context::Context;
 use crate::function::Failure;
+
+pub use self::sources::Sources;
 
 /// What whoever runs the function can do about a full disk.
 const FULL: &str = "there is no room left to work on the clip: give the directory for it (TOKTIK_SCRATCH_DIR) more, on \
                     Lambda as ephemeral storage";
 
-/// The name of the source in the directory; ffmpeg is told the format, so it needs no ending.
+/// What ffmpeg calls the source; it is told the format, so the name needs no ending.
 pub const SOURCE: &str = "source";
-
-/// What their directories' names begin with. Whatever else lies beside them is not ours to remove.
-const PREFIX: &str = "toktik-workshop-";
 
 /// Opens workshops. Made once when a function starts, so that a machine without ffmpeg is noticed there.
 #[derive(Clone, Debug)]
@@ -41,6 +41,9 @@ pub struct Workshops {
 
 pub struct Workshop {
     dir: Held,
+    /// Where it is made, and directories like it.
+    scratch: PathBuf,
+    source: OnceLock<Source>,
     runner: Runner,
     budget: Budget,
     /// Over all threads of one child.
@@ -68,6 +71,8 @@ impl Workshops {
         let scratch = self.settings.scratch();
         Ok(Workshop {
             dir: Held::new(&scratch).with_context(|| format!("making a directory in {}", scratch.display()))?,
+            scratch,
+            source: OnceLock::new(),
             runner: self.runner.clone(),
             budget: Budget::new(time),
             cpu: all_cores_for(time),
@@ -96,7 +101,7 @@ impl Workshop {
     }
 
     pub fn path(&self) -> &Path {
-        self.dir.dir.path()
+        self.dir.path()
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -115,18 +120,32 @@ impl Workshop {
         &self.cancel
     }
 
-    /// Brings exactly the accepted bytes here.
-    pub async fn fetch_source(&self, objects: &Objects, video: &Video) -> Result<PathBuf, Failure> {
+    /// Lets ffmpeg read exactly the accepted bytes, as [`SOURCE`]. All workshops of this process that are open at the same
+    /// time have the same file, which no ffmpeg can change. The name is a link to it: what is made goes by other names.
+    pub async fn fetch_source(&self, context: &Context, video: &Video) -> Result<(), Failure> {
+        let version = Version {
+            key: video.upload.key.clone(),
+            etag: etag(video).to_owned(),
+        };
+        let download = |file: PathBuf| async move {
+            context.objects.download(&video.upload.key, etag(video), &file).await?;
+            tracing::debug!(path = %file.display(), "downloaded the source");
+            Ok(())
+        };
+        let fetched = context.sources.fetch(version, &self.scratch, download).await;
+        let source = fetched.map_err(not_fetched)?;
+        std::os::unix::fs::symlink(source.file(), self.file(SOURCE)).context("naming the source")?;
+        // A second one would have found the name taken.
+        self.source.set(source).ok();
+        Ok(())
+    }
+
+    /// Brings exactly the accepted bytes here, as a file that may be changed.
+    pub async fn fetch_copy(&self, objects: &Objects, video: &Video) -> Result<PathBuf, Failure> {
         let file = self.file(SOURCE);
-        let etag = video.source_etag.as_deref().unwrap_or_default();
-        match objects.download(&video.upload.key, etag, &file).await {
-            Ok(()) => Ok(file),
-            Err(toktik_objects::Error::Missing(key)) => Err(Failure::give_up(
-                "source_missing",
-                anyhow!("the uploaded file {key} is gone"),
-            )),
-            Err(error) => Err(with_advice(error.into()).into()),
-        }
+        let fetched = objects.download(&video.upload.key, etag(video), &file).await;
+        fetched.map_err(not_fetched)?;
+        Ok(file)
     }
 
     /// Brings a rendition here: its init and media segments, one after the other. All units have the same init segment,
@@ -155,6 +174,7 @@ impl Workshop {
             tool: Tool::Ffmpeg,
             args,
             dir: self.path(),
+            reads: self.source.get().map(Source::file),
             limits: Limits {
                 cpu: self.cpu,
                 nice: self.nice,
@@ -179,62 +199,17 @@ impl Workshop {
     }
 }
 
-/// A directory that others can see is in use.
-struct Held {
-    // Fields go in this order: nobody is to find the directory unheld while it is being removed.
-    dir: TempDir,
-    _lock: File,
+fn etag(video: &Video) -> &str {
+    video.source_etag.as_deref().unwrap_or_default()
 }
 
-impl Held {
-    fn new(scratch: &Path) -> io::Result<Self> {
-        loop {
-            let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(scratch)?;
-            // Somebody who sweeps right now may have been faster: then this one is theirs to remove.
-            if let Some(lock) = lock(dir.path())? {
-                return Ok(Self { dir, _lock: lock });
-            }
+fn not_fetched(error: toktik_objects::Error) -> Failure {
+    match error {
+        toktik_objects::Error::Missing(key) => {
+            Failure::give_up("source_missing", anyhow!("the uploaded file {key} is gone"))
         }
+        error @ toktik_objects::Error::Store(_) => with_advice(error.into()).into(),
     }
-}
-
-/// None for a directory that somebody else holds, or that is gone. Names are never used twice, so that one which still
-/// lies there once we have the lock is the one we locked.
-fn lock(dir: &Path) -> io::Result<Option<File>> {
-    let file = match File::open(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    match file.try_lock() {
-        Ok(()) => Ok(dir.exists().then_some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Removes the workshops of processes that are no more.
-fn sweep(scratch: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(scratch)? {
-        let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let path = entry.path();
-        match remove_if_abandoned(&path) {
-            Ok(true) => tracing::info!(path = %path.display(), "removed what a killed process left"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, path = %path.display(), "could not remove what a killed process left"),
-        }
-    }
-    Ok(())
-}
-
-fn remove_if_abandoned(path: &Path) -> io::Result<bool> {
-    let Some(_lock) = lock(path)? else {
-        return Ok(false);
-    };
-    std::fs::remove_dir_all(path)?;
-    Ok(true)
 }
 
 fn with_advice(error: anyhow::Error) -> anyhow::Error {
@@ -295,29 +270,19 @@ impl From<RunError> for Failure {
 mod tests {
     use super::*;
 
-    fn left(scratch: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(scratch).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
-    }
-
     #[test]
-    fn only_workshops_that_nobody_holds_are_removed() {
-        let scratch = tempfile::tempdir().unwrap();
-        let held = Held::new(scratch.path()).unwrap();
-        let abandoned = scratch.path().join(format!("{PREFIX}dead"));
-        std::fs::create_dir_all(abandoned.join("720p")).unwrap();
-        std::fs::write(abandoned.join("720p/init.mp4"), "x").unwrap();
-        std::fs::create_dir(scratch.path().join("toktik-main")).unwrap();
-
-        sweep(scratch.path()).unwrap();
-        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-        assert_eq!(left(scratch.path()), ["toktik-main".to_owned(), name(held.dir.path())]);
-        drop(held);
-        assert_eq!(left(scratch.path()), ["toktik-main"]);
+    fn a_source_that_is_gone_is_given_up_and_everything_else_tried_again() {
+        let gone = not_fetched(toktik_objects::Error::Missing("uploads/a".to_owned()));
+        let code = |failure: &Failure| match failure {
+            Failure::GiveUp { code, .. } => Some(*code),
+            Failure::Retry { .. } => None,
+        };
+        assert_eq!(code(&gone), Some("source_missing"));
+        let full = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull)).context("writing a scratch file");
+        let Failure::Retry { reason, .. } = not_fetched(full.into()) else {
+            panic!("room may be made");
+        };
+        assert!(format!("{reason:#}").contains("TOKTIK_SCRATCH_DIR"), "{reason:#}");
     }
 
     #[test]
@@ -330,17 +295,5 @@ mod tests {
             "{full}"
         );
         assert!(!told(io::ErrorKind::PermissionDenied).contains("TOKTIK_SCRATCH_DIR"));
-    }
-
-    #[test]
-    fn a_directory_that_was_swept_while_it_was_made_is_not_used() {
-        let scratch = tempfile::tempdir().unwrap();
-        let dir = scratch.path().join(format!("{PREFIX}new"));
-        std::fs::create_dir(&dir).unwrap();
-        let sweeping = lock(&dir).unwrap();
-        assert!(sweeping.is_some() && lock(&dir).unwrap().is_none());
-        std::fs::remove_dir(&dir).unwrap();
-        drop(sweeping);
-        assert!(lock(&dir).unwrap().is_none());
     }
 }

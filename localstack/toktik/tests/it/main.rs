@@ -35,6 +35,7 @@ mod recovery;
 mod refusals;
 mod running;
 mod sdk;
+mod sources;
 mod streams;
 mod units;
 mod uploads;

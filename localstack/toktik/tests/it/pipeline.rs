@@ -583,7 +583,7 @@ async fn a_verdict_whose_dead_letter_was_lost_is_found() {
     let catalog = &house.context.catalog;
     assert!(
         catalog
-            .give_up(id.parse().unwrap(), 1, "transcode", UNIT, &trouble)
+            .give_up(id.parse().unwrap(), 1, "transcode", UNIT, &trouble, house.now())
             .await
             .unwrap()
     );

@@ -111,7 +111,7 @@ async fn of_a_batch_only_what_has_to_come_again_is_named() {
     let (taken, told_taken) = arrived(&site, &token).await;
     is_taken(&site, &taken).await;
     let (failed, told_failed) = arrived(&site, &token).await;
-    is_taken(&site, &failed).await;
+    is_accepted(&site, &failed).await;
     let trouble = Trouble {
         code: "given_up".to_owned(),
         message: "by this test".to_owned(),
@@ -120,7 +120,7 @@ async fn of_a_batch_only_what_has_to_come_again_is_named() {
     let catalog = &site.context.catalog;
     assert!(
         catalog
-            .give_up(failed.parse().unwrap(), 1, "probe", "", &trouble)
+            .give_up(failed.parse().unwrap(), 1, "probe", "", &trouble, Utc::now())
             .await
             .unwrap()
     );

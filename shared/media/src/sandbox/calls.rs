@@ -50,7 +50,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_lseek,
     libc::SYS_mkdirat,
     libc::SYS_newfstatat,
-    libc::SYS_openat,
     libc::SYS_ppoll,
     libc::SYS_pread64,
     libc::SYS_preadv,
@@ -110,7 +109,6 @@ const ALLOWED_HERE: &[i64] = &[
     libc::SYS_dup2,
     libc::SYS_lstat,
     libc::SYS_mkdir,
-    libc::SYS_open,
     libc::SYS_poll,
     libc::SYS_readlink,
     libc::SYS_rename,
@@ -181,9 +179,25 @@ fn rules(own_pid: u32) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_prctl, vec![equal(0, PR_SET_NAME)?]);
     // Reading a limit, not setting it: root could raise its own and anybody's.
     rules.insert(libc::SYS_prlimit64, vec![pointer_is_null(2)?]);
+    // Which files is Landlock's business, but its first versions let everything be emptied that may be read.
+    rules.insert(libc::SYS_openat, truncating_only_to_write(2)?);
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_open, truncating_only_to_write(1)?);
     // `abort` signals the process itself.
     rules.insert(libc::SYS_tgkill, vec![equal(0, own_pid.into())?]);
     Ok(rules)
+}
+
+fn truncating_only_to_write(argument: u8) -> Result<Vec<SeccompRule>, BackendError> {
+    let is = |mask: i32, value: i32| {
+        let (mask, value) = (mask.cast_unsigned().into(), value.cast_unsigned().into());
+        when(argument, SeccompCmpOp::MaskedEq(mask), value)
+    };
+    Ok(vec![
+        is(libc::O_TRUNC, 0)?,
+        is(libc::O_ACCMODE, libc::O_WRONLY)?,
+        is(libc::O_ACCMODE, libc::O_RDWR)?,
+    ])
 }
 
 fn equal(argument: u8, value: u64) -> Result<SeccompRule, BackendError> {

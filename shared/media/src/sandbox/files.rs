@@ -28,10 +28,11 @@ const LIBRARIES: &[&str] = &[
 /// How the loader finds a library.
 const LOADER_FILES: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"];
 
-/// Leaves this process the working directory, `program`, and the libraries it needs; no TCP and no signals to others.
+/// Leaves this process the working directory, `program` and the libraries it needs, and of `reads` the bytes; no TCP and no
+/// signals to others. What cannot be found is left out.
 ///
 /// Does nothing where the kernel has no Landlock; `doctor` and the start message say so.
-pub(super) fn restrict(program: &Path) -> Result<(), RulesetError> {
+pub(super) fn restrict(program: &Path, reads: Option<&Path>) -> Result<(), RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let run = read | AccessFs::Execute;
     Ruleset::default()
@@ -41,6 +42,7 @@ pub(super) fn restrict(program: &Path) -> Result<(), RulesetError> {
         .scope(Scope::from_all(NEWEST))?
         .create()?
         .add_rules(path_beneath_rules(["."], working_directory()))?
+        .add_rules(path_beneath_rules(reads, AccessFs::ReadFile))?
         .add_rules(path_beneath_rules([program], run))?
         .add_rules(path_beneath_rules(LIBRARIES, run))?
         .add_rules(path_beneath_rules(LOADER_FILES, read))?

@@ -1,5 +1,5 @@
 //! The cage around ffmpeg and ffprobe: what a decoder that a hostile clip has taken over can still do, which is to
-//! compute and to write into one directory.
+//! compute, to read one clip, and to write into one directory.
 //!
 //! A program starts itself again with a private first argument. That second self (see [`launcher`]) gives up what it
 //! can do, then becomes ffmpeg through `exec`. All restrictions survive `exec`, and the detour needs no `unsafe`, which
@@ -59,22 +59,34 @@ struct Orders {
     parent: i32,
     mode: Mode,
     limits: Limits,
+    /// Whether the program comes after a file that it may read. A path, which no JSON holds if it is not UTF-8.
+    reads: bool,
 }
 
-/// A command that runs `program` in the sandbox, with `dir` as working directory and the only writable place.
+/// A command that runs `program` in the sandbox, with `dir` as working directory and the only writable place, and
+/// `reads` as the one file elsewhere that it can read. Nobody in a sandbox may be able to change what lies under that path.
 ///
 /// `launcher` is a program whose `main` calls [`launcher`]; without it, the running program.
-pub fn command(launcher: Option<&Path>, mode: Mode, limits: &Limits, program: &Path, dir: &Path) -> Command {
+pub fn command(
+    launcher: Option<&Path>,
+    mode: Mode,
+    limits: &Limits,
+    program: &Path,
+    dir: &Path,
+    reads: Option<&Path>,
+) -> Command {
     let orders = Orders {
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         mode,
         limits: *limits,
+        reads: reads.is_some(),
     };
     // The link instead of the path behind it: it works even when the file has been replaced by an upgrade.
     let mut command = Command::new(launcher.unwrap_or(Path::new("/proc/self/exe")));
     command
         .arg(WORD)
         .arg(serde_json::to_string(&orders).unwrap_or_default())
+        .args(reads)
         .arg(program)
         .current_dir(dir)
         .env_clear();
@@ -105,12 +117,13 @@ pub fn harden_parent() -> std::io::Result<()> {
 fn enter(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Result<Infallible> {
     let orders = arguments.next().context("no orders")?;
     let orders: Orders = serde_json::from_str(&orders.to_string_lossy()).context("unreadable orders")?;
+    let reads = if orders.reads { arguments.next() } else { None };
     let program = arguments.next().context("no program")?;
     die_with(orders.parent)?;
     close_fds::set_fds_cloexec(3, &[]);
     orders.limits.apply().context("cannot set resource limits")?;
     rustix::thread::set_no_new_privs(true).context("cannot give up privileges")?;
-    files::restrict(Path::new(&program)).context("cannot restrict files")?;
+    files::restrict(Path::new(&program), reads.as_deref().map(Path::new)).context("cannot restrict files")?;
     restrict_calls(orders.mode)?;
     let error = Command::new(&program).args(arguments).env_clear().exec();
     Err(error).with_context(|| format!("cannot run {}", program.display()))

@@ -21,6 +21,7 @@ fn caged(trespass: &str, limits: &Limits) -> (Output, tempfile::TempDir) {
         limits,
         Path::new(TRESPASSER),
         dir.path(),
+        None,
     )
     .arg(trespass)
     .output()
@@ -77,6 +78,7 @@ trespasses! {
     assert_forbidden its_own_proc_cannot_be_read "proc";
     assert_forbidden nothing_can_be_written_elsewhere "write";
     assert_forbidden nothing_can_be_moved_elsewhere "move";
+    assert_forbidden nothing_can_be_emptied_by_who_may_only_read "empty";
     assert_forbidden permissions_cannot_be_changed "chmod";
     assert_forbidden owners_cannot_be_changed "chown";
     assert_forbidden times_cannot_be_changed "time";
@@ -97,6 +99,56 @@ trespasses! {
     assert_allowed the_working_directory_is_its_own "work";
     assert_allowed threads_can_be_started "thread";
     assert_allowed the_environment_is_empty "environment";
+}
+
+/// What may be done to the one file elsewhere that can be read, and to what lies around it. Each works outside.
+const LENT: &[(&str, bool)] = &[
+    ("lent read", true),
+    ("lent read by its name here", true),
+    ("lent write", false),
+    ("lent append", false),
+    ("lent empty", false),
+    ("lent truncate", false),
+    ("lent remove", false),
+    ("lent replace", false),
+    ("lent take", false),
+    ("lent link", false),
+    ("lent list", false),
+    ("lent neighbour", false),
+];
+
+#[test]
+fn a_file_that_is_lent_can_be_read_and_nothing_else() {
+    for (trespass, allowed) in LENT {
+        let try_it = |confined: bool| {
+            let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let lent = elsewhere.path().join("source");
+            std::fs::write(&lent, "the clip").unwrap();
+            std::fs::write(elsewhere.path().join("neighbour"), "another clip").unwrap();
+            std::os::unix::fs::symlink(&lent, dir.path().join("source")).unwrap();
+            let mut command = if confined {
+                let (launcher, mode, limits) = (Some(Path::new(LAUNCHER)), Mode::Required, Limits::default());
+                sandbox::command(launcher, mode, &limits, Path::new(TRESPASSER), dir.path(), Some(&lent))
+            } else {
+                let mut command = Command::new(TRESPASSER);
+                command.current_dir(dir.path());
+                command
+            };
+            let output = command.arg(trespass).arg(&lent).output().expect("it starts");
+            let whole = std::fs::read_dir(elsewhere.path()).unwrap().count() == 2
+                && std::fs::read(&lent).is_ok_and(|bytes| bytes == b"the clip");
+            (output, whole)
+        };
+        let (inside, whole) = try_it(true);
+        assert!(whole, "{trespass} changed it: {inside:?}");
+        assert!(
+            said(&inside, if *allowed { DONE } else { REFUSED }),
+            "inside, {trespass}: {inside:?}"
+        );
+        assert!(!said(&inside, "No such file"), "{trespass}: {inside:?}");
+        let (outside, _) = try_it(false);
+        assert!(said(&outside, DONE), "outside, {trespass}: {outside:?}");
+    }
 }
 
 /// System calls that give power, tried by number. Each with arguments that do nothing where the call exists, so that the
@@ -173,6 +225,7 @@ fn calls_that_give_power_do_not_exist() {
         &limits,
         Path::new(PERL),
         dir.path(),
+        None,
     );
     let (inside, outside) = (attempts(&mut caged), attempts(&mut Command::new(PERL)));
     assert_eq!((inside.len(), outside.len()), (CALLS.len(), CALLS.len()));
@@ -258,6 +311,7 @@ fn inherited_descriptors_are_closed() {
         &Limits::default(),
         Path::new(TRESPASSER),
         dir.path(),
+        None,
     );
     // The orders name the shell's parent, so the shell replaces itself by the launcher.
     let output = Command::new("sh")
@@ -281,6 +335,7 @@ fn a_program_that_is_missing_is_named() {
         &Limits::default(),
         missing,
         dir.path(),
+        None,
     )
     .output()
     .expect("the launcher starts");
@@ -322,6 +377,7 @@ fn a_hardened_parent_can_start_itself() {
         &Limits::default(),
         Path::new("/no/such/program"),
         dir.path(),
+        None,
     )
     .output();
     assert!(said(&itself.expect("it starts"), "running 0 tests"));

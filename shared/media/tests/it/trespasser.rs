@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::process::{CommandExt, parent_id};
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -15,6 +16,7 @@ fn main() {
         "proc" => tell(std::fs::read("/proc/self/maps")),
         "write" => tell(write_elsewhere()),
         "move" => tell(move_elsewhere()),
+        "empty" => tell(std::fs::write("file", "x").and_then(|()| empty("file".as_ref()))),
         "chmod" => tell(change_permissions()),
         "chown" => tell(change_owner()),
         "time" => tell(change_time()),
@@ -46,6 +48,7 @@ fn main() {
         "limits" => limits(),
         "say" => println!("trespass: done"),
         "die" => die(),
+        lent if lent.starts_with("lent ") => tell(abuse_lent(lent)),
         _ => {}
     }
 }
@@ -54,6 +57,35 @@ fn tell<T>(attempt: Result<T, impl std::fmt::Display>) {
     match attempt {
         Ok(_) => println!("trespass: done"),
         Err(error) => println!("trespass: refused: {error}"),
+    }
+}
+
+/// Who opens a file to read it can ask for it to be emptied on the way.
+fn empty(file: &Path) -> std::io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    rustix::fs::open(file, OFlags::RDONLY | OFlags::TRUNC, Mode::empty())?;
+    Ok(())
+}
+
+fn abuse_lent(how: &str) -> std::io::Result<()> {
+    use std::fs::{self, OpenOptions};
+    let lent = std::env::args_os().nth(2).expect("the file");
+    let lent = Path::new(&lent);
+    let neighbour = lent.with_file_name("neighbour");
+    match how.trim_start_matches("lent ") {
+        "read" => fs::read(lent).map(|_| ()),
+        "read by its name here" => fs::read("source").map(|_| ()),
+        "write" => fs::write("source", "x"),
+        "append" => OpenOptions::new().append(true).open(lent)?.write_all(b"x"),
+        "empty" => empty(lent),
+        "truncate" => OpenOptions::new().write(true).open(lent)?.set_len(1),
+        "remove" => fs::remove_file(lent),
+        "replace" => fs::write("mine", "x").and_then(|()| fs::rename("mine", lent)),
+        "take" => fs::rename(lent, "mine"),
+        "link" => fs::hard_link(lent, "mine").and_then(|()| fs::write("mine", "x")),
+        "list" => fs::read_dir(lent.parent().expect("a directory")).map(|_| ()),
+        "neighbour" => fs::read(neighbour).map(|_| ()),
+        _ => Err(std::io::ErrorKind::Unsupported.into()),
     }
 }
 
@@ -213,6 +245,7 @@ fn die() {
         &toktik_media::sandbox::Limits::default(),
         &this,
         &here,
+        None,
     )
     .arg("spin")
     .stderr(std::process::Stdio::piped())

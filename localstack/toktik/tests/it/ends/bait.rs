@@ -136,6 +136,7 @@ impl Bait {
             tool: Tool::Ffprobe,
             args: words.map(str::to_owned).collect(),
             dir: directory.path(),
+            reads: None,
             limits: Limits::default(),
             budget: &budget,
             cancel: &cancel,

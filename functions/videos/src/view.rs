@@ -9,6 +9,7 @@ use toktik_catalog::ledger::StepItem;
 use toktik_catalog::progress;
 use toktik_catalog::text::Visibility;
 use toktik_catalog::videos::{self, Counted, Made, Status, Video};
+use toktik_events::VideoId;
 use toktik_identity::UserId;
 use toktik_runtime::http::{Problem, ServiceAddress};
 use utoipa::ToSchema;
@@ -111,23 +112,30 @@ impl Desk {
             .of(&owners, catalog, now)
             .await
             .map_err(anyhow::Error::from)?;
-        let steps = clips.iter().map(|clip| self.steps(&clip.video));
-        let steps = try_join_all(steps).await.map_err(anyhow::Error::from)?;
-        let pairs = clips.iter().zip(steps);
-        Ok(pairs.map(|(clip, steps)| show(clip, &steps, &names, service)).collect())
+        // Asked for these alone: a read takes kilobytes before it has begun, and most clips need none.
+        let under_way = clips.iter().filter(|clip| is_under_way(&clip.video));
+        let steps = try_join_all(under_way.map(|clip| self.steps(&clip.video))).await;
+        let steps: Steps = steps.map_err(anyhow::Error::from)?.into_iter().collect();
+        Ok(clips.iter().map(|clip| show(clip, &steps, &names, service)).collect())
     }
 
-    /// What is being done for it; nothing that anybody could see any more once its fate is decided.
-    async fn steps(&self, video: &Video) -> Result<Vec<StepItem>, toktik_catalog::Error> {
-        if !matches!(video.status, Status::Processing | Status::Playable) {
-            return Ok(Vec::new());
-        }
-        self.context.catalog.steps(video.id, video.generation).await
+    async fn steps(&self, video: &Video) -> Result<(VideoId, Vec<StepItem>), toktik_catalog::Error> {
+        let steps = self.context.catalog.steps(video.id, video.generation).await?;
+        Ok((video.id, steps))
     }
 }
 
-fn show(clip: &Counted, steps: &[StepItem], names: &HashMap<UserId, String>, service: &ServiceAddress) -> Clip {
+/// What is being done, by clip.
+type Steps = HashMap<VideoId, Vec<StepItem>>;
+
+/// Once its fate is decided, nobody could see any more what was being done.
+fn is_under_way(video: &Video) -> bool {
+    matches!(video.status, Status::Processing | Status::Playable)
+}
+
+fn show(clip: &Counted, steps: &Steps, names: &HashMap<UserId, String>, service: &ServiceAddress) -> Clip {
     let Counted { video, counts } = clip;
+    let steps = steps.get(&video.id).map_or(&[][..], Vec::as_slice);
     let nothing = Made::default();
     let made = if video.status.is_watchable() {
         &video.made

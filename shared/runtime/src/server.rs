@@ -76,7 +76,7 @@ fn knowledge(context: &Context) -> (Gate, AddressBook) {
         clock: context.clock.clone(),
     };
     let book = AddressBook {
-        addresses: context.addresses.clone(),
+        addresses: Arc::new(context.addresses.clone()),
     };
     (gate, book)
 }
@@ -125,7 +125,7 @@ pub fn docs() -> Router {
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(telemetry::keep_up()));
     let stopped = stop.clone();
-    let router = router.layer(from_fn_with_state(stop.clone(), end_streams));
+    let router = router.layer(from_fn_with_state(Arc::new(stop.clone()), end_streams));
     let app = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move { stopped.cancelled().await });
     tokio::select! {
@@ -135,11 +135,17 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 }
 
 /// A stream of events has no end of its own to wait for; whoever reads it opens another one.
-async fn end_streams(State(stop): State<CancellationToken>, request: Request, next: Next) -> Response {
+/// A clone of a token takes a lock that all clones share, so only a stream gets one.
+async fn end_streams(State(stop): State<Arc<CancellationToken>>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let kind = response.headers().get(header::CONTENT_TYPE);
     if kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/event-stream")) {
         return response;
     }
-    response.map(|body| Body::from_stream(body.into_data_stream().take_until(stop.cancelled_owned())))
+    response.map(|body| {
+        Body::from_stream(
+            body.into_data_stream()
+                .take_until(CancellationToken::clone(&stop).cancelled_owned()),
+        )
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
@@ -14,7 +15,7 @@ use crate::settings::{Addresses, Trust};
 /// How addresses are found. The host puts it into every request.
 #[derive(Clone, Debug)]
 pub struct AddressBook {
-    pub addresses: Addresses,
+    pub addresses: Arc<Addresses>,
 }
 
 /// Where this client reaches the object store; none means the store's own address.
@@ -60,7 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for StoreAddress {
             return Ok(Self(Some(trimmed(url))));
         }
         if book.addresses.store_beside_api {
-            return own_address(parts, &book).map(|address| Self(Some(address)));
+            return own_address(parts, book).map(|address| Self(Some(address)));
         }
         Ok(Self(None))
     }
@@ -70,18 +71,17 @@ impl<S: Send + Sync> FromRequestParts<S> for ServiceAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        own_address(parts, &book(parts)).map(Self)
+        own_address(parts, book(parts)).map(Self)
     }
 }
 
-fn book(parts: &Parts) -> AddressBook {
+fn book(parts: &Parts) -> &AddressBook {
     // Every router is wrapped by the host before it serves anything; a router without one is a defect of ours.
     #[allow(clippy::expect_used)]
     parts
         .extensions
         .get::<AddressBook>()
         .expect("the host adds an address book")
-        .clone()
 }
 
 fn own_address(parts: &Parts, book: &AddressBook) -> Result<String, Problem> {

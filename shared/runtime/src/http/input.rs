@@ -1,10 +1,9 @@
 //! Request bodies, parameters and ids, read into types; what does not fit is named, field by field.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::str::FromStr;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
@@ -167,7 +166,7 @@ impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let id = capture(parts, "id").await?.parse().ok();
+        let id = captured(parts, "id", |text| text.parse().ok()).await;
         id.map(Self).ok_or_else(Problem::not_found)
     }
 }
@@ -176,14 +175,16 @@ impl<S: Send + Sync> FromRequestParts<S> for PathName {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        capture(parts, "name").await.map(Self)
+        let name = captured(parts, "name", |text| Some(text.to_owned())).await;
+        name.map(Self).ok_or_else(Problem::not_found)
     }
 }
 
-async fn capture(parts: &mut Parts, name: &str) -> Result<String, Problem> {
-    let captures = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
-    let Path(mut captures) = captures.map_err(|_| Problem::not_found())?;
-    captures.remove(name).ok_or_else(Problem::not_found)
+/// What the path has in the place of this name, read.
+async fn captured<T>(parts: &mut Parts, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let captures = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    let (_, text) = captures.iter().find(|(key, _)| *key == name)?;
+    read(text)
 }
 
 /// Collects what is wrong with several fields, so that a person can mend all at once.

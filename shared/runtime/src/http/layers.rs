@@ -14,6 +14,7 @@ use tower_http::cors::{Any, CorsLayer};
 use tracing::Instrument;
 
 use crate::http::entity::Wishes;
+use crate::http::meters::METERS;
 use crate::http::{AddressBook, Gate, Problem, forwarded};
 use crate::settings::Trust;
 use crate::trace;
@@ -36,14 +37,15 @@ pub fn around_pages(pages: Router, gate: Gate, book: AddressBook) -> Router {
     believing(within(pages, gate, book), trust)
 }
 
+/// The outermost layer first. All in one: each further call of `Router::layer` takes boxes of its own from every request.
 fn within(router: Router, gate: Gate, book: AddressBook) -> Router {
-    router
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn(observe))
-        .layer(Extension(gate))
-        .layer(Extension(book))
-        .layer(CompressionLayer::new())
+    router.method_not_allowed_fallback(method_not_allowed).layer((
+        CompressionLayer::new(),
+        Extension(book),
+        Extension(gate),
+        from_fn(observe),
+        DefaultBodyLimit::max(BODY_LIMIT),
+    ))
 }
 
 fn believing(router: Router, trust: Trust) -> Router {
@@ -99,8 +101,8 @@ pub async fn method_not_allowed() -> Problem {
 pub async fn observe(request: Request, next: Next) -> Response {
     let trace = trace_of(&request);
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", %method, http.route = route, trace.id = trace.trace_id());
     let personal = [header::AUTHORIZATION, header::COOKIE]
         .iter()
@@ -110,13 +112,7 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let response = trace::scope(trace, next.run(request)).instrument(span.clone()).await;
     let mut response = wishes.grant(response);
     let (status, elapsed) = (response.status(), started.elapsed());
-    let labels = [
-        ("method", known(&method).to_owned()),
-        ("route", route),
-        ("status", status.as_u16().to_string()),
-    ];
-    metrics::counter!("toktik_http_requests_total", &labels).increment(1);
-    metrics::histogram!("toktik_http_request_duration_seconds", &labels).record(elapsed);
+    METERS.record(&method, route, status, elapsed);
     span.in_scope(|| tracing::debug!(status = status.as_u16(), elapsed_ms = elapsed.as_millis(), "answered"));
     let headers = response.headers_mut();
     // What is answered to somebody is theirs alone, unless the handler knows better.
@@ -131,24 +127,6 @@ pub async fn observe(request: Request, next: Next) -> Response {
         headers.insert("traceparent", value);
     }
     response
-}
-
-/// A label for every word that somebody makes up would fill the memory.
-fn known(method: &Method) -> &str {
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-    ];
-    if known.contains(method) {
-        method.as_str()
-    } else {
-        "other"
-    }
 }
 
 fn trace_of(request: &Request) -> TraceParent {

@@ -8,6 +8,7 @@ mod forwarded;
 mod idempotency;
 mod input;
 pub mod layers;
+mod meters;
 mod page;
 mod problem;
 

@@ -31,7 +31,7 @@ use report::Report;
 
 /// Measure speed and cost, as ratios within one run
 ///
-/// Builds what is shipped and measures it from outside. Takes about half an hour on two cores that have nothing else to
+/// Builds what is shipped and measures it from outside. Takes about an hour on two cores that have nothing else to
 /// do; figures from a busy machine mean nothing.
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -136,7 +136,7 @@ fn file(output: &[String]) -> &str {
 /// One of two passes over the same picture, within the same buffer.
 fn at_leisure(source: &str, output: &[String], rate: f64, pass: &str) -> Vec<String> {
     // What is left of the settings are those of the stream: profile, level, buffer, keyframes.
-    const OURS: [&str; 4] = [MAP, "-preset", "-crf", "-refs"];
+    const OURS: [&str; 6] = [MAP, "-preset", "-crf", "-refs", "-subq", "-trellis"];
     let rate = format!("{rate:.0}");
     let mut args = ["-i", source].map(str::to_owned).to_vec();
     let settings = output.split_last().map_or(output, |(_, settings)| settings);
@@ -199,7 +199,7 @@ mod tests {
         let rungs = Rungs::read(&words(
             "-i film -filter_complex [0:v]split=2[720p][360p] \
              -map [720p] -c:v libx264 -preset veryfast -refs 2 -crf 23 -maxrate 9 -g 60 720p.mp4 \
-             -map [360p] -c:v libx264 -preset veryfast -refs 2 -crf 23 -maxrate 5 -g 60 360p.mp4",
+             -map [360p] -c:v libx264 -preset veryfast -refs 2 -crf 23 -maxrate 5 -g 60 -subq 6 360p.mp4",
         ));
         assert_eq!(rungs.outputs.len(), 2);
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -92,7 +92,7 @@ impl Cluster {
         command.args(["cloud", "--data-dir"]).arg(&data);
         let cloud = Server::start(command, &data)?;
         let mut command = Command::new(toktik);
-        must(reach(command.arg("provision"), &cloud))?;
+        must(reach(command.arg("provision"), &cloud).stdout(Stdio::null()))?;
         let start = |function: &str, name: &str| Self::start(toktik, function, name, 1, &cloud, &scratch);
         let doors = ["auth", "upload", "videos"].map(|function| start(function, function));
         let [auth, upload, videos] = doors;

@@ -18,7 +18,7 @@ use crate::workspace::say;
 const SECTION: &str = "clips";
 /// What may come on top of looking at a compliant clip and putting it into boxes, seconds.
 const MORE_THAN_REMUX: f64 = 0.5;
-/// What the server and all that it runs may hold at once, megabytes.
+/// What the server and all that it runs may hold at once, mebibytes: 1.5 GiB.
 const MEMORY: f64 = 1536.0;
 
 /// One run of one clip: ours and each thing it is measured against.
@@ -26,7 +26,7 @@ struct Run {
     playable: f64,
     ready: Spent,
     stood_still: f64,
-    /// Megabytes.
+    /// Mebibytes.
     memory: f64,
     ladder: Spent,
     remux: Spent,
@@ -78,7 +78,7 @@ fn run(server: &Server, customer: &mut Customer, file: &Path, ladder: &Ladder, s
         playable,
         ready,
         stood_still,
-        memory: memory.megabytes()?,
+        memory: memory.mebibytes()?,
         ladder: ladder.make(scratch)?,
         remux: bare::remux(file, scratch)?,
         classic: bare::classic(file, scratch)?,
@@ -94,7 +94,7 @@ fn figures(source: &Source, runs: &[Run]) -> Result<Vec<Figure>> {
         figure("complete to ready", of(|run| run.ready.wall)?, "s"),
         figure("processor time", of(|run| run.ready.cpu)?, "s"),
         figure("viewer stood still", of(|run| run.stood_still)?, "s").at_most(0.0),
-        figure("peak memory", of(|run| run.memory)?, "MB").at_most(MEMORY),
+        figure("peak memory", of(|run| run.memory)?, "MiB").at_most(MEMORY),
         figure("ffmpeg alone", of(|run| run.ladder.wall)?, "s"),
         figure("ffmpeg alone, processor time", of(|run| run.ladder.cpu)?, "s"),
         figure("classic chain", of(|run| run.classic.wall)?, "s"),

@@ -71,15 +71,15 @@ impl Peak {
     }
 
     /// The most until now.
-    pub(super) fn megabytes(self) -> Result<f64> {
+    pub(super) fn mebibytes(self) -> Result<f64> {
         self.over.store(true, Ordering::Relaxed);
         let most = self.watching.join().map_err(|_| anyhow!("a thread panicked"))?;
         #[expect(clippy::cast_precision_loss, reason = "memory of a machine")]
-        Ok(most as f64 * 1024.0 / 1e6)
+        Ok(most as f64 / 1024.0)
     }
 }
 
-/// What is resident of a process and of all that it has started, by now. What several of them share counts for each.
+/// What a process and all that it has started hold by now.
 fn kilobytes_of_all(process: u32) -> u64 {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -93,11 +93,21 @@ fn kilobytes_of_all(process: u32) -> u64 {
     let mut family = vec![process];
     let mut total = 0;
     while let Some(member) = family.pop() {
-        let status = fs::read_to_string(format!("/proc/{member}/status"));
-        total += status.ok().as_deref().and_then(resident).unwrap_or_default();
+        total += kilobytes_of(member);
         family.extend(children.remove(&member).unwrap_or_default());
     }
     total
+}
+
+/// Its share of what is resident; where the kernel tells only its owner, all that is resident of it, also what others share.
+fn kilobytes_of(process: u32) -> u64 {
+    let told = |file: &str, name: &str| {
+        let text = fs::read_to_string(format!("/proc/{process}/{file}")).ok()?;
+        kilobytes(&text, name)
+    };
+    told("smaps_rollup", "Pss:")
+        .or_else(|| told("status", "VmRSS:"))
+        .unwrap_or_default()
 }
 
 /// proc(5): field 4.
@@ -106,9 +116,9 @@ fn parent(stat: &str) -> Option<u32> {
     fields.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// proc(5): kilobytes.
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// proc(5): a line of either file.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -127,7 +137,14 @@ mod tests {
     #[test]
     fn memory_is_that_of_the_process_and_of_all_that_it_runs() {
         assert_eq!(parent("7 (a) name) S 1 7 7 0"), Some(1));
-        assert_eq!(resident("Name:\ta\nVmRSS:\t   1234 kB\nThreads: 1\n"), Some(1234));
+        assert_eq!(
+            kilobytes("Name:\ta\nVmRSS:\t   1234 kB\nThreads: 1\n", "VmRSS:"),
+            Some(1234)
+        );
+        assert_eq!(
+            kilobytes("Rss:   9 kB\nPss:   7 kB\nPss_Dirty:  5 kB\n", "Pss:"),
+            Some(7)
+        );
         let me = std::process::id();
         let alone = kilobytes_of_all(me);
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
@@ -135,6 +152,6 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(alone > 0 && both > alone, "{alone}, with a child {both}");
-        assert!(Peak::of(me).megabytes().unwrap() > 0.0);
+        assert!(Peak::of(me).mebibytes().unwrap() > 0.0);
     }
 }

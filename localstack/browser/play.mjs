@@ -1,13 +1,19 @@
 #!/usr/bin/env node
 // Plays an HLS playlist to its end in headless Chromium, as a viewer's browser would: hls.js in a page of another origin.
 //
-//   node play.mjs PLAYLIST_URL [--native] [--rate N]
+//   node play.mjs PLAYLIST_URL|- [--native] [--rate N]
+//
+// With `-` the browser is opened first: a line `open` on stdout says so, and the address is read from stdin. So a clip can be
+// played the moment that it is there.
 //
 // One line of JSON on stdout tells what was played: {ended, duration, currentTime, decodedFrames, droppedFrames, width,
-// height, levels, stalls, holes, warnings, rate}, and `error` when it failed. Exit 0: played to the end without a fatal
-// hls.js error, a piece that hls.js skipped, a media error or a console error. Exit 1: anything else, 90 seconds without an end included.
+// height, levels, growing, played, seconds, stalls, dry, holes, warnings, rate}, and `error` when it failed. `growing`: whether
+// more was to come when the first playlist was read. `stalls`: how often the picture stood still; `dry`: how often of those, or
+// by hls.js' own watch, because nothing more had arrived. Exit 0: played to the end without a fatal hls.js error, a piece that
+// hls.js skipped, a media error or a console error. Exit 1: anything else, 90 seconds without an end included.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { launch } from './chromium.mjs';
 
@@ -29,9 +35,18 @@ function arguments_() {
     },
   });
   const rate = Number(values.rate);
-  if (positionals.length !== 1) throw new Error('usage: play.mjs PLAYLIST_URL [--native] [--rate N]');
+  if (positionals.length !== 1) throw new Error('usage: play.mjs PLAYLIST_URL|- [--native] [--rate N]');
   if (!(rate > 0 && rate <= 16)) throw new Error(`--rate ${values.rate}: a number above 0, at most 16`);
-  return { url: new URL(positionals[0]).href, native: values.native, rate };
+  const [address] = positionals;
+  return { url: address === '-' ? told : async () => new URL(address).href, native: values.native, rate };
+}
+
+/** The address, from somebody who waits until everything is open. */
+async function told() {
+  console.log('open');
+  const lines = createInterface({ input: process.stdin });
+  for await (const line of lines) return new URL(line).href;
+  throw new Error('no address on stdin');
 }
 
 async function servePage() {
@@ -81,7 +96,8 @@ async function play({ url, native, rate }, opened) {
   // Handled by the race below; a rejection before that must not end the process.
   trouble.catch(() => {});
   await opened.page.goto(`http://127.0.0.1:${opened.server.address().port}/`, { waitUntil: 'load' });
-  const played = opened.page.evaluate(([link, options]) => window.play(link, options), [url, { native, rate }]);
+  const link = await url();
+  const played = opened.page.evaluate(([link, options]) => window.play(link, options), [link, { native, rate }]);
   return Promise.race([played, trouble]);
 }
 

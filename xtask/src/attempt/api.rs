@@ -27,10 +27,13 @@ const STALL: Duration = Duration::from_mins(1);
 pub(crate) struct Api {
     http: Agent,
     server: String,
+    /// Where people sign in.
+    auth: String,
     account: Account,
     token: String,
 }
 
+#[derive(Clone)]
 struct Account {
     username: String,
     password: String,
@@ -72,6 +75,7 @@ impl Api {
         }
         let mut api = Self {
             http: agent(),
+            auth: server.clone(),
             server,
             account,
             token: String::new(),
@@ -84,6 +88,17 @@ impl Api {
         api.call("POST", "/auth/register", Some(&new))?.accept("registering")?;
         api.log_in()?;
         Ok(api)
+    }
+
+    /// The same person at another function's address, where there is no gateway.
+    pub(crate) fn at(&self, server: &str) -> Self {
+        Self {
+            http: self.http.clone(),
+            server: server.to_owned(),
+            auth: self.auth.clone(),
+            account: self.account.clone(),
+            token: self.token.clone(),
+        }
     }
 
     fn log_in(&mut self) -> Result<()> {
@@ -135,9 +150,12 @@ impl Api {
     }
 
     fn call_once(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}/api/v1{path}", self.server));
+        let server = if path.starts_with("/auth/") {
+            &self.auth
+        } else {
+            &self.server
+        };
+        let mut request = Request::builder().method(method).uri(format!("{server}/api/v1{path}"));
         if !self.token.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.token));
         }
@@ -150,13 +168,8 @@ impl Api {
             }
             None => self.http.run(request.body(())?),
         };
-        let response = response.map_err(|error| self.unreachable(error))?;
+        let response = response.map_err(|error| unreachable(server, error))?;
         Answer::read(format!("{method} {path}"), response)
-    }
-
-    fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
-        let server = &self.server;
-        anyhow!(error).context(format!("cannot reach {server} (is `cargo xtask up` running?)"))
     }
 
     /// Sends bytes to storage. `headers` are part of the URL's signature and must go along as they are.
@@ -282,6 +295,10 @@ fn agent() -> Agent {
         .new_agent()
 }
 
+fn unreachable(server: &str, error: ureq::Error) -> anyhow::Error {
+    anyhow!(error).context(format!("cannot reach {server} (is `cargo xtask up` running?)"))
+}
+
 fn is_absolute(url: &str) -> bool {
     ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
 }
@@ -316,6 +333,7 @@ mod tests {
         let api = Api {
             http: agent(),
             server: "http://here:1".to_owned(),
+            auth: "http://here:1".to_owned(),
             account,
             token: String::new(),
         };

@@ -28,6 +28,13 @@ impl Ladder {
         serde_json::from_slice(&output.stdout).map(Self).with_context(said)
     }
 
+    /// The run that encodes the picture: one, from one decode. None where the source's own picture is all there is.
+    pub(super) fn picture(&self) -> Option<&[String]> {
+        let mut runs = self.0.iter().flatten();
+        let run = runs.find(|run| run.iter().any(|arg| arg == "libx264"));
+        run.map(Vec::as_slice)
+    }
+
     /// What needs nothing of each other runs at once.
     pub(super) fn make(&self, scratch: &Scratch) -> Result<Spent> {
         let folders: Result<Vec<PathBuf>> = (0..self.0.len())
@@ -51,7 +58,7 @@ fn one_by_one(runs: &Runs, folder: &Path) -> Result<()> {
     runs.iter().try_for_each(|args| must(ffmpeg(folder).args(args)))
 }
 
-fn ffmpeg(folder: &Path) -> Command {
+pub(super) fn ffmpeg(folder: &Path) -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-y"]).current_dir(folder);
     command

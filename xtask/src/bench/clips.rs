@@ -18,12 +18,16 @@ use crate::workspace::say;
 const SECTION: &str = "clips";
 /// What may come on top of looking at a compliant clip and putting it into boxes, seconds.
 const MORE_THAN_REMUX: f64 = 0.5;
+/// What the server and all that it runs may hold at once, mebibytes: 1.5 GiB.
+const MEMORY: f64 = 1536.0;
 
 /// One run of one clip: ours and each thing it is measured against.
 struct Run {
     playable: f64,
     ready: Spent,
     stood_still: f64,
+    /// Mebibytes.
+    memory: f64,
     ladder: Spent,
     remux: Spent,
     classic: Spent,
@@ -61,7 +65,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
 
 fn run(server: &Server, customer: &mut Customer, file: &Path, ladder: &Ladder, scratch: &Scratch) -> Result<Run> {
     let id = customer.upload(file)?;
-    let (started, before) = (Instant::now(), server.cpu()?);
+    let (memory, before, started) = (server.memory(), server.cpu()?, Instant::now());
     customer.complete(&id)?;
     customer.until_playable(&id)?;
     let playable = started.elapsed().as_secs_f64();
@@ -74,6 +78,7 @@ fn run(server: &Server, customer: &mut Customer, file: &Path, ladder: &Ladder, s
         playable,
         ready,
         stood_still,
+        memory: memory.mebibytes()?,
         ladder: ladder.make(scratch)?,
         remux: bare::remux(file, scratch)?,
         classic: bare::classic(file, scratch)?,
@@ -89,6 +94,7 @@ fn figures(source: &Source, runs: &[Run]) -> Result<Vec<Figure>> {
         figure("complete to ready", of(|run| run.ready.wall)?, "s"),
         figure("processor time", of(|run| run.ready.cpu)?, "s"),
         figure("viewer stood still", of(|run| run.stood_still)?, "s").at_most(0.0),
+        figure("peak memory", of(|run| run.memory)?, "MiB").at_most(MEMORY),
         figure("ffmpeg alone", of(|run| run.ladder.wall)?, "s"),
         figure("ffmpeg alone, processor time", of(|run| run.ladder.cpu)?, "s"),
         figure("classic chain", of(|run| run.classic.wall)?, "s"),

@@ -19,7 +19,9 @@ const PATIENT: Duration = Duration::from_millis(200);
 const GIVE_UP: Duration = Duration::from_mins(15);
 
 pub(super) struct Customer {
-    api: Api,
+    /// Where clips are brought, and where one asks for them: the same, unless each function is at an address of its own.
+    bring: Api,
+    ask: Api,
 }
 
 #[derive(Deserialize)]
@@ -40,8 +42,16 @@ struct Video {
 
 impl Customer {
     pub(super) fn of(server: &Server) -> Result<Self> {
-        let api = Api::register(&server.url())?;
-        Ok(Self { api })
+        Self::through(server, server, server)
+    }
+
+    /// Of functions that have no gateway.
+    pub(super) fn through(auth: &Server, upload: &Server, videos: &Server) -> Result<Self> {
+        let api = Api::register(&auth.url())?;
+        Ok(Self {
+            bring: api.at(&upload.url()),
+            ask: api.at(&videos.url()),
+        })
     }
 
     /// Uploads a clip, and says nothing yet of that.
@@ -53,22 +63,34 @@ impl Customer {
             "size": clip.size,
             "content_type": clip.content_type(),
         });
-        let created: Created = self.api.post("/videos", &announced)?.parse("announcing a clip")?;
+        let created: Created = self.bring.post("/videos", &announced)?.parse("announcing a clip")?;
         let Plan::Put { url, headers } = created.upload else {
             bail!("the server wants a clip in parts");
         };
-        let sent = self.api.put(&url, &headers, clip.size, clip.range(0, clip.size)?)?;
+        let sent = self.bring.put(&url, &headers, clip.size, clip.range(0, clip.size)?)?;
         sent.accept("sending a clip")?;
         Ok(created.video.id)
     }
 
+    /// Looks, less often, until everything is made.
+    pub(super) fn until_ready(&mut self, id: &str) -> Result<()> {
+        let asked = Instant::now();
+        while asked.elapsed() < GIVE_UP {
+            if self.status(id)? == "ready" {
+                return Ok(());
+            }
+            pause(PATIENT);
+        }
+        bail!("a clip is not ready after {GIVE_UP:?}")
+    }
+
     pub(super) fn complete(&mut self, id: &str) -> Result<()> {
         let path = format!("/videos/{id}/upload/complete");
-        self.api.post(&path, &json!({}))?.accept("completing an upload")
+        self.bring.post(&path, &json!({}))?.accept("completing an upload")
     }
 
     pub(super) fn status(&mut self, id: &str) -> Result<String> {
-        let video: Video = self.api.get(&format!("/videos/{id}"))?.parse("asking for a clip")?;
+        let video: Video = self.ask.get(&format!("/videos/{id}"))?.parse("asking for a clip")?;
         match video.status.as_str() {
             "failed" | "rejected" | "deleted" => bail!("a clip is {}", video.status),
             _ => Ok(video.status),
@@ -106,7 +128,7 @@ impl Customer {
 
     /// The variant that a player begins with, and its sound.
     fn playlists(&mut self, id: &str) -> Result<Vec<String>> {
-        let answer = self.api.get(&format!("/videos/{id}/playlist.m3u8"))?;
+        let answer = self.ask.get(&format!("/videos/{id}/playlist.m3u8"))?;
         answer.accept("fetching a playlist")?;
         first_variant(answer.text()).context("a playlist without a variant")
     }
@@ -115,7 +137,7 @@ impl Customer {
     fn arrived(&mut self, id: &str, playlists: &[String]) -> Result<Option<f64>> {
         let mut least: Option<f64> = None;
         for name in playlists {
-            let answer = self.api.get(&format!("/videos/{id}/{name}"))?;
+            let answer = self.ask.get(&format!("/videos/{id}/{name}"))?;
             answer.accept("fetching a playlist")?;
             if let Some(seconds) = growing(answer.text()) {
                 least = Some(least.map_or(seconds, |least| least.min(seconds)));

@@ -12,11 +12,13 @@ mod cold_start;
 mod customer;
 mod platform;
 mod programs;
+mod quality;
 mod report;
 mod source;
+mod units;
 mod usage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -29,7 +31,7 @@ use report::Report;
 
 /// Measure speed and cost, as ratios within one run
 ///
-/// Builds what is shipped and measures it from outside. Takes about half an hour on two cores that have nothing else to
+/// Builds what is shipped and measures it from outside. Takes about an hour on two cores that have nothing else to
 /// do; figures from a busy machine mean nothing.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// Only clips whose name contains this
     #[arg(long, value_name = "NAME")]
     clip: Option<String>,
+    /// For `quality`: look at this film instead of clips that are made
+    #[arg(long, value_name = "FILE")]
+    film: Option<PathBuf>,
     /// Write the figures to this file too, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -57,6 +62,9 @@ pub(crate) struct Args {
     /// Measure a build of this profile of cargo's instead: `dev` while working on the bench itself
     #[arg(long, hide = true)]
     profile: Option<String>,
+    /// Build nothing; measure the programs in this directory
+    #[arg(long, hide = true, value_name = "DIRECTORY", conflicts_with = "profile")]
+    programs: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,6 +75,10 @@ enum Section {
     Api,
     /// Twenty uploads at once, and a short clip behind long ones
     Burst,
+    /// A clip in units on four workers, against the same clip in one
+    Units,
+    /// How each rung looks, against what x264 makes of as many bits at its default preset
+    Quality,
     /// First answer and memory of each function, against the least server of the same stack
     ColdStart,
 }
@@ -76,6 +88,7 @@ struct Bench<'a> {
     programs: Programs,
     runs: u32,
     clip: Option<&'a str>,
+    film: Option<&'a Path>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -111,17 +124,26 @@ fn measure(args: &Args) -> Result<Report> {
     install::ensure(&[Need::Ffmpeg])?;
     let root = workspace::root()?;
     let functions = sections.contains(&Section::ColdStart);
+    let (programs, built) = if let Some(folder) = &args.programs {
+        (Programs::lying_in(folder)?, Some("built before"))
+    } else {
+        let profile = args.profile.as_deref();
+        (Programs::build(&root, profile, functions)?, profile)
+    };
     let bench = Bench {
-        programs: Programs::build(&root, args.profile.as_deref(), functions)?,
+        programs,
         runs: args.runs,
         clip: args.clip.as_deref(),
+        film: args.film.as_deref(),
     };
-    let mut report = Report::of_this_machine(args.profile.as_deref(), args.runs)?;
+    let mut report = Report::of_this_machine(built, args.runs)?;
     for section in sections {
         let figures = match section {
             Section::Clips => clips::measure(&bench)?,
             Section::Api => api::measure(&bench)?,
             Section::Burst => burst::measure(&bench)?,
+            Section::Units => units::measure(&bench)?,
+            Section::Quality => quality::measure(&bench)?,
             Section::ColdStart => cold_start::measure(&bench.programs)?,
         };
         report.figures.extend(figures);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::usage;
+use super::usage::{self, Peak};
 use crate::workspace::{must, pause};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -102,6 +102,11 @@ impl Server {
     /// Seconds of processor time so far, of all that it ran included.
     pub(super) fn cpu(&self) -> Result<f64> {
         usage::cpu_of(&self.child.id().to_string())
+    }
+
+    /// Watches its memory, and that of all that it runs.
+    pub(super) fn memory(&self) -> Peak {
+        Peak::of(self.child.id())
     }
 
     /// Ends it as an operator would.

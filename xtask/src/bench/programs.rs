@@ -1,6 +1,7 @@
 //! The programs that are measured, and those that measure.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -36,6 +37,21 @@ impl Programs {
         }
     }
 
+    /// As somebody has built them before.
+    pub(super) fn lying_in(folder: &Path) -> Result<Self> {
+        let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let mut programs = BTreeMap::new();
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // Beside them lies what cargo notes of them, and that has an extension.
+            if name.starts_with(TOKTIK) && path.is_file() && path.extension().is_none() {
+                programs.insert(name, path);
+            }
+        }
+        Ok(Self(programs))
+    }
+
     pub(super) fn toktik(&self) -> Result<&Path> {
         self.named(TOKTIK)
     }
@@ -57,6 +73,6 @@ impl Programs {
     fn named(&self, name: &str) -> Result<&Path> {
         let path = self.0.get(name);
         path.map(PathBuf::as_path)
-            .with_context(|| format!("cargo built no program called {name}"))
+            .with_context(|| format!("there is no program called {name}"))
     }
 }

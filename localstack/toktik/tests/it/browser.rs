@@ -4,11 +4,17 @@
 mod web;
 
 use std::path::PathBuf;
+use std::process::Stdio;
 
+use reqwest::StatusCode;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
 
 use crate::clips::{clip, make, silent_clip};
 use crate::harness::House;
+use crate::processes::up;
+use crate::running::{PATIENCE, Running, until};
 
 #[derive(Clone, Copy, Debug)]
 enum Player {
@@ -30,8 +36,8 @@ fn directory() -> PathBuf {
     PathBuf::from(manifest).join("../browser")
 }
 
-/// Plays it to its end and tells what was played.
-async fn watch(url: &str, player: Player) -> Value {
+/// What plays the playlist of this address; `-`, if it is told the address later.
+fn player(address: &str) -> Command {
     let directory = directory();
     let packages = directory.join("node_modules");
     assert!(
@@ -39,12 +45,18 @@ async fn watch(url: &str, player: Player) -> Value {
         "{} is missing: `cargo xtask test` installs it",
         packages.display()
     );
-    let mut node = tokio::process::Command::new("node");
+    let mut node = Command::new("node");
     // As fast as people watch: faster, a busy machine would show as stalls that no viewer has.
     node.arg(directory.join("play.mjs"))
-        .args([url, "--rate", "1"])
+        .args([address, "--rate", "1"])
         .kill_on_drop(true);
-    if matches!(player, Player::Native) {
+    node
+}
+
+/// Plays it to its end and tells what was played.
+async fn watch(url: &str, with: Player) -> Value {
+    let mut node = player(url);
+    if matches!(with, Player::Native) {
         node.arg("--native");
     }
     let output = node
@@ -53,7 +65,7 @@ async fn watch(url: &str, player: Player) -> Value {
         .expect("node is missing: `cargo xtask test` says how to get it");
     let (played, complaints) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
     let played = String::from_utf8_lossy(played);
-    assert!(output.status.success(), "{player:?}: {complaints}{played}");
+    assert!(output.status.success(), "{with:?}: {complaints}{played}");
     serde_json::from_str(&played).unwrap()
 }
 
@@ -203,4 +215,91 @@ async fn a_clip_of_a_segment_and_a_frame_plays_to_its_end() {
         ..landscape(4, 25)
     };
     plays(bytes, &expected).await;
+}
+
+/// A viewer whose page is open already.
+struct Viewer {
+    node: tokio::process::Child,
+    says: BufReader<tokio::process::ChildStdout>,
+}
+
+impl Viewer {
+    async fn sits_down() -> Self {
+        let mut node = player("-");
+        let node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut node = node.expect("node is missing: `cargo xtask test` says how to get it");
+        let mut says = BufReader::new(node.stdout.take().unwrap());
+        let mut line = String::new();
+        says.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "open\n");
+        Self { node, says }
+    }
+
+    /// To the end; what was played.
+    async fn watches(mut self, url: &str) -> Value {
+        let told = format!("{url}\n");
+        self.node
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(told.as_bytes())
+            .await
+            .unwrap();
+        let mut line = String::new();
+        self.says.read_line(&mut line).await.unwrap();
+        let status = self.node.wait().await.unwrap();
+        assert!(status.success(), "{line}");
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+/// All of it has to be encoded, and more than one rung of it.
+fn recorded(seconds: u32) -> Vec<u8> {
+    let picture = format!("-f lavfi -i testsrc2=s=1280x720:r=24:d={seconds} -f lavfi -i sine=d={seconds}");
+    made(&format!(
+        "{picture} -pix_fmt yuv420p -c:v libx265 -preset ultrafast -x265-params log-level=none -tag:v hvc1"
+    ))
+}
+
+/// Whoever begins with the first seconds never waits for the next ones, though all of them are still to be made. A decoder
+/// that is slow, since the machine is busy, counts for nothing here.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_to_watch_while_a_clip_is_made_never_waits_for_data() {
+    const SECONDS: u32 = 24;
+    let directory = tempfile::tempdir().unwrap();
+    let toktik = Running::start(&mut up(&directory.path().join("data")), "Toktik is at ").await;
+    let (token, film) = (toktik.token().await, recorded(SECONDS));
+    let viewer = Viewer::sits_down().await;
+    let id = toktik.upload(&token, film).await;
+    let path = format!("/api/v1/videos/{id}");
+    let video = until("the clip is playable", PATIENCE, async || {
+        let video = toktik.get(&path).await.expect(StatusCode::OK);
+        (video["status"] != "processing").then_some(video)
+    })
+    .await;
+    assert_eq!(video["status"], "playable", "{video}");
+    let played = viewer.watches(video["urls"]["playlist"].as_str().unwrap()).await;
+    println!("{played}");
+    assert_eq!(played["growing"], true, "it was whole when it began to play: {played}");
+    assert_eq!(
+        (&played["ended"], &played["dry"], &played["holes"]),
+        (&true.into(), &0.into(), &0.into()),
+        "{played}"
+    );
+    let number = |value: &Value| value.as_f64().unwrap();
+    let whole = f64::from(SECONDS);
+    let [once] = &played["played"].as_array().unwrap()[..] else {
+        panic!("some of it was left out: {played}");
+    };
+    assert!(
+        number(&once[0]) < 0.1 && (number(&once[1]) - whole).abs() < 0.1,
+        "{played}"
+    );
+    assert!((number(&played["duration"]) - whole).abs() < 0.1, "{played}");
+    assert!(
+        number(&played["seconds"]) > whole - 0.5,
+        "it was not watched as people do: {played}"
+    );
+    toktik.until_ready(&id).await;
+    toktik.stop().await;
 }

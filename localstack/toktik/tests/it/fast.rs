@@ -1,16 +1,19 @@
 //! Playable soon: a picture that is taken as it is, and clips that are published while they are made.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::{State, StepItem};
 use toktik_check::{Report, check};
 use toktik_events::Function;
 use toktik_media::manifest::Manifest;
+use toktik_runtime::worker::Worker;
 
 use crate::clips::{clip, make};
 use crate::harness::House;
 use crate::hls::assert_clean;
+use crate::running::{PATIENCE, until};
 
 /// As cameras record it: a keyframe every two seconds.
 fn filmed(directory: &Path, seconds: u32) -> Vec<u8> {
@@ -146,4 +149,47 @@ async fn a_clip_is_watched_while_it_is_made_and_goes_on_where_it_was_left() {
     let of_both = |attempt: &str| now.iter().any(|key| key.contains(&format!("/video-0/{attempt}/")));
     assert!(of_both("1") && of_both("2"), "{now:?}");
     assert_eq!(house.messages().await, 0, "a queue is not empty");
+}
+
+/// Whether all that transcode was asked to make of a clip is made.
+async fn is_made(house: &House, id: &str) -> bool {
+    let steps = house.context.catalog.steps(id.parse().unwrap(), 1).await.unwrap();
+    let mut units = steps.iter().filter(|step| step.step == "transcode");
+    units.all(|unit| unit.state == State::Done)
+}
+
+/// In the order of events: when all of the short clip is made, not one of ten is that were asked for before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_clip_does_not_wait_behind_ten_long_ones() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let film = clip(house.directory(), 20);
+    let mut long_ones = Vec::new();
+    for _ in 0..10 {
+        long_ones.push(house.upload(&user, film.clone()).await);
+    }
+    drain(&house, Function::Probe).await;
+    let short = house.upload(&user, clip(house.directory(), 2)).await;
+    drain(&house, Function::Probe).await;
+    let up = house.worker(Function::Transcode);
+    let worker = Worker {
+        function: up.function,
+        handler: Arc::clone(&up.handler),
+        context: up.context.clone(),
+        concurrency: up.concurrency,
+        express: up.express,
+    };
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(worker.run(stop.clone()));
+    until("the short clip is made", PATIENCE, async || {
+        is_made(&house, &short).await.then_some(())
+    })
+    .await;
+    let mut made = 0;
+    for id in &long_ones {
+        made += usize::from(is_made(&house, id).await);
+    }
+    stop.cancel();
+    working.await.unwrap();
+    assert_eq!(made, 0, "long clips were made first");
 }

@@ -30,6 +30,7 @@ mod multipart;
 mod pipeline;
 mod playback;
 mod processes;
+mod quality;
 mod reads;
 mod recovery;
 mod refusals;

@@ -64,7 +64,7 @@ fn picture() {
              -map [360p] -c:v libx264 -preset veryfast -profile:v high -level:v 3.0 -refs 2 -crf 23 -maxrate 800000 \
              -bufsize 1600000 {TAIL} 360p.mp4 \
              -map [240p] -c:v libx264 -preset veryfast -profile:v high -level:v 2.1 -refs 2 -crf 25 -maxrate 87792 \
-             -bufsize 43896 {TAIL} 240p.mp4",
+             -bufsize 43896 -subq 6 -trellis 1 {TAIL} 240p.mp4",
             input()
         )
     );

@@ -24,7 +24,7 @@ use crate::workshop::Sources;
 pub struct Context {
     pub catalog: Catalog,
     pub objects: Objects,
-    /// Of which this process has a copy right now.
+    /// Uploads that steps of this process work on right now.
     pub sources: Sources,
     pub publisher: Publisher,
     pub clock: Clock,

@@ -8,8 +8,8 @@
 //
 // One line of JSON on stdout tells what was played: {ended, duration, currentTime, decodedFrames, droppedFrames, width,
 // height, levels, growing, played, seconds, stalls, dry, holes, warnings, rate}, and `error` when it failed. `growing`: whether
-// more was to come when the first playlist was read. `stalls`: how often the picture stood still; `dry`: how often of those, or
-// by hls.js' own watch, because nothing more had arrived. Exit 0: played to the end without a fatal hls.js error, a piece that
+// more was to come when the first playlist was read. `stalls`: how often the picture stood still; `dry`: where it did, also by
+// hls.js' own watch, because nothing more had arrived. Exit 0: played to the end without a fatal hls.js error, a piece that
 // hls.js skipped, a media error or a console error. Exit 1: anything else, 90 seconds without an end included.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -8,8 +8,8 @@ use std::process::Command;
 /// glibc keeps what each thread has freed in an arena of its own, so that a few clips leave 140 MB behind that nobody
 /// uses; with these settings it is 16. It reads them before `main`, and changing them later takes unsafe code.
 ///
-/// Four arenas take two megabytes more than two, where the threads of a small machine spent a sixth of a request on waiting
-/// for one another.
+/// Four arenas take one to four megabytes more than two, where the threads of a small machine spent part of a request
+/// waiting for one another.
 pub fn be_frugal() {
     const SETTINGS: [(&str, &str); 3] = [
         ("MALLOC_ARENA_MAX", "4"),

@@ -43,9 +43,9 @@ impl TraceParent {
     }
 }
 
-/// Never zero, which the format forbids. No two are the same but by chance, and none is a secret: each is the hash of nothing
-/// under a key of its own, which the standard library draws from the system once a thread. Every request needs three, and
-/// none a system call.
+/// Never zero, which the format forbids. No two are the same but by chance, and none is a secret: each is the hash of
+/// nothing under a key of its own, which the standard library draws from the system once a thread. Every request needs
+/// three, and none a system call.
 fn random() -> u64 {
     RandomState::new().hash_one(()).max(1)
 }

@@ -37,7 +37,7 @@ pub fn around_pages(pages: Router, gate: Gate, book: AddressBook) -> Router {
     believing(within(pages, gate, book), trust)
 }
 
-/// The outermost layer first. All in one: each further call of `Router::layer` takes boxes of its own from every request.
+/// The outermost layer first. All in one: each further call of `Router::layer` costs every request boxes of its own.
 fn within(router: Router, gate: Gate, book: AddressBook) -> Router {
     router.method_not_allowed_fallback(method_not_allowed).layer((
         CompressionLayer::new(),

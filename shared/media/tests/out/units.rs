@@ -72,6 +72,12 @@ fn lowest(made: &Made) -> String {
 
 /// Makes the clip both ways and asserts that nothing tells them apart. Returns the numbers of its pictures.
 async fn alike(clip: &str, stage: Stage) -> Vec<u32> {
+    alike_but_for(0, clip, stage).await
+}
+
+/// The same where so many of a number's lowest bits cannot be read for sure.
+async fn alike_but_for(bits: u32, clip: &str, stage: Stage) -> Vec<u32> {
+    let readable = |numbers: &[u32]| numbers.iter().map(|number| number >> bits).collect::<Vec<_>>();
     let mut source = examined(&stage, clip).await;
     // What is taken as it is has no units.
     source.gops.clear();
@@ -85,7 +91,7 @@ async fn alike(clip: &str, stage: Stage) -> Vec<u32> {
     fs::write(split.path().join(clip), bytes).unwrap();
     let made = split.produce_plan(many, clip);
     let found = numbers(&split, &lowest(&made));
-    assert_eq!(found, expected, "{source:?}");
+    assert_eq!(readable(&found), readable(&expected), "{source:?}");
     assert_eq!(found.len() as u64, made.plan.frames);
 
     let times = split.frame_times(&lowest(&made));
@@ -207,7 +213,8 @@ async fn fields() {
             "{} -vf setpts=N/(50*TB),interlace=lowpass=0,fps=25 -c:v {codec} {clip}",
             numbered("50", 250)
         ));
-        alike(clip, stage).await;
+        // Two fields of a frame show two numbers, which differ in the lowest bit.
+        alike_but_for(1, clip, stage).await;
     }
 }
 

@@ -34,7 +34,6 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let manifest = Manifest {
         complete: false,
         target_duration: plan.target_duration(),
-        segments: Some(plan.segments()),
         variants,
         sounds,
         poster: still.map(|made| made.poster),

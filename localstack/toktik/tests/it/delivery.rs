@@ -231,8 +231,9 @@ async fn made_in_disorder(seed: u64) {
     );
 }
 
-/// Uploaded, a unit asked for, accepted, the unit's first segment, two steps completed, playable, ready.
-const SAID: usize = 8;
+/// Uploaded, a unit asked for, accepted, the unit's first segment, storyboard and preview asked for, three steps completed,
+/// playable, ready.
+const SAID: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_made_in_disorder_is_made_once() {

@@ -621,6 +621,7 @@ async fn a_lease_keeps_others_away_until_it_runs_out() {
     drain(&house, &[Function::Transcode]).await;
     assert_eq!(attempts(&house, &id, "transcode", UNIT).await, 2);
     is_fenced_off(&house, &old).await;
+    house.drain().await;
     house.sweep().await;
     assert_eq!(house.video(&id, None).await["status"], "ready");
     is_fenced_off(&house, &old).await;

@@ -249,7 +249,7 @@ mod tests {
     /// A clip of three segments in as many units, of which these are done, and its sound.
     fn growing(done: [bool; 3]) -> Standing {
         let mut source = source(true);
-        source.duration = 12.0;
+        source.duration = 10.0;
         let options = Options {
             unit_seconds: Some(4),
             ..Options::default()

@@ -121,7 +121,7 @@ const DECODERS: [Decoder; 6] = [
 const UNKNOWN: Decoder = row("", 6.0, 15.0);
 
 /// Seconds of CPU to decode a second of the source.
-fn decode(source: &Source) -> f64 {
+pub(crate) fn decode(source: &Source) -> f64 {
     let video = &source.video;
     let decoder = DECODERS.iter().find(|decoder| decoder.name == video.codec);
     let decoder = decoder.unwrap_or(&UNKNOWN);

@@ -3,6 +3,7 @@
 //! The poster is made of the source and shows it as the renditions do: rotated, tone-mapped, square pixels. The others
 //! are small, and made of a rung.
 
+use crate::cost;
 use crate::filters::{self, strings};
 use crate::plan::Plan;
 use crate::source::{Source, Video};
@@ -31,7 +32,7 @@ pub fn poster_args(plan: &Plan, moment: Moment, input: &str) -> Vec<String> {
     let look = filters::sdr(video, width, height);
     let graph = format!(
         "{picture},{}{look}{},split=2[a][b];[a]{JFIF}[jpeg];[b]{BT601}[webp]",
-        early(moment),
+        early(plan, moment),
         choice(moment)
     );
     let mut args = strings(&["-skip_frame", passed_over(plan, moment)]);
@@ -54,29 +55,49 @@ pub fn poster_args(plan: &Plan, moment: Moment, input: &str) -> Vec<String> {
 const EARLY: f64 = 10.0;
 
 /// Candidates are few, since the filter holds them all in memory, and taken before the costly filters.
-fn early(moment: Moment) -> &'static str {
+fn early(plan: &Plan, moment: Moment) -> String {
     match moment {
-        Moment::Representative => "trim=end=10,select='isnan(prev_selected_t)+gte(t-prev_selected_t,0.5)',",
-        Moment::First => "trim=end_frame=1,",
+        Moment::Representative => format!(
+            "trim=end={:.3},select='isnan(prev_selected_t)+gte(t-prev_selected_t,0.5)',",
+            searched(plan)
+        ),
+        Moment::First => "trim=end_frame=1,".to_owned(),
     }
 }
 
-/// Which frames need not be decoded. Where keyframes are so close that there are some to choose from, they will do: they
-/// cost a tenth. H.264 may call pictures keyframes that its decoder does not take for such, unless probe has looked at them.
-/// Elsewhere it is what no other frame needs.
+/// Seconds that are looked at: fewer where each frame has to be decoded for it and that is dear, as with 4k60.
+fn searched(plan: &Plan) -> f64 {
+    /// Seconds of CPU that a choice is worth.
+    const WORTH: f64 = 1.5;
+    const LEAST: f64 = 2.0;
+    if has_close_keyframes(plan) {
+        return EARLY;
+    }
+    (WORTH / cost::decode(&plan.source)).clamp(LEAST, EARLY)
+}
+
+/// Which frames need not be decoded. Keyframes will do where some are close: they cost a tenth. Elsewhere it is what no
+/// other frame needs.
 fn passed_over(plan: &Plan, moment: Moment) -> &'static str {
-    let Source {
-        video, weight, gops, ..
-    } = &plan.source;
-    // Three of them at least.
-    let close = weight.keyframe_gap > 0.0 && weight.keyframe_gap * 2.0 <= plan.duration().min(EARLY);
-    match video.codec.as_str() {
+    match plan.source.video.codec.as_str() {
         _ if moment == Moment::First => "default",
-        "h264" if close && !gops.is_empty() => "nokey",
-        "hevc" if close => "nokey",
+        "h264" | "hevc" if has_close_keyframes(plan) => "nokey",
         "h264" | "hevc" => "noref",
         _ => "default",
     }
+}
+
+/// Whether the decoder can tell keyframes, and there are some to choose from among the first frames, three at least. H.264
+/// may call pictures keyframes that its decoder does not take for such, unless probe has looked at them.
+fn has_close_keyframes(plan: &Plan) -> bool {
+    let Source {
+        video, weight, gops, ..
+    } = &plan.source;
+    let known = match video.codec.as_str() {
+        "h264" => !gops.is_empty(),
+        codec => codec == "hevc",
+    };
+    known && weight.keyframe_gap > 0.0 && weight.keyframe_gap * 2.0 <= plan.duration().min(EARLY)
 }
 
 fn choice(moment: Moment) -> &'static str {

@@ -178,16 +178,9 @@ impl Plan {
         u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Segments of a whole rendition. A rest of less than half a second belongs to the one before it: that may exceed
-    /// the target by as much (Apple HLS authoring 7.7), and players get stuck on a segment of a frame or two.
+    /// Segments of a whole rendition.
     pub fn segments(&self) -> u64 {
-        if let Some(copied) = &self.copied {
-            return copied.segments.len() as u64;
-        }
-        let length = u64::from(self.segment_frames());
-        let (whole, rest) = (self.frames / length, self.frames % length);
-        let short = rest * u64::from(self.frame_rate.den) * 2 < u64::from(self.frame_rate.num);
-        if whole > 0 && short { whole } else { whole + 1 }
+        self.ends().len() as u64
     }
 
     pub fn rung(&self, name: &str) -> Option<&Rung> {
@@ -206,12 +199,17 @@ impl Plan {
     }
 
     /// The frame behind each segment, the clip's last included.
+    ///
+    /// The first is a single GOP, since nobody sees anything before it is made. A rest of less than half a second belongs
+    /// to the one before it: that may exceed the target by as much (Apple HLS authoring 7.7), and players get stuck on a
+    /// segment of a frame or two.
     pub fn ends(&self) -> Vec<u64> {
         if let Some(copied) = &self.copied {
             return copied.ends();
         }
-        let length = u64::from(self.segment_frames());
-        let whole = (1..self.segments()).map(|segment| segment * length);
+        let half_second = u64::from(self.frame_rate.num).div_ceil(u64::from(self.frame_rate.den) * 2);
+        let segment = |number| u64::from(self.gop_frames) + number * u64::from(self.segment_frames());
+        let whole = (0..).map(segment).take_while(|end| end + half_second <= self.frames);
         whole.chain([self.frames]).collect()
     }
 
@@ -244,10 +242,10 @@ impl Plan {
     }
 
     /// How many of these rungs, the lowest ones, get a pass of their own, so that a clip can be played before its higher
-    /// rungs are made. All of them, where a host is fast enough for that; it saves decoding the source twice.
+    /// rungs are made. All of them, where one pass keeps ahead of who watches; it saves decoding the source twice.
     fn go_first(&self, rungs: &[&Rung], host: Host) -> usize {
-        /// Seconds of work for a second of the clip, by a reckoning for the worst.
-        const AHEAD: f64 = 0.4;
+        /// Seconds of work for a second of the clip, by a reckoning for the worst: mostly it is half of that.
+        const AHEAD: f64 = 0.9;
         const LOW: u32 = 360;
         let costs = Costs::of(self, rungs, host);
         if self.copied.is_some() || costs.seconds(0.0, 1.0) - costs.seconds(0.0, 0.0) <= AHEAD {

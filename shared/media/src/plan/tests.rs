@@ -154,6 +154,23 @@ fn the_grid() {
 }
 
 #[test]
+fn the_first_segment_is_a_single_gop() {
+    let ends = |segment_seconds, duration| {
+        let mut source = source(320, 240, Fraction::new(30, 1));
+        source.duration = duration;
+        let options = Options {
+            segment_seconds,
+            ..Options::default()
+        };
+        plan(&source, &options).ends()
+    };
+    assert_eq!(ends(4, 12.0), [60, 180, 300, 360]);
+    assert_eq!(ends(6, 12.0), [60, 240, 360]);
+    assert_eq!(ends(2, 5.0), [60, 120, 150]);
+    assert_eq!(ends(4, 1.0), [30]);
+}
+
+#[test]
 fn a_short_rest_is_no_segment() {
     let segments = |num, den, duration| {
         let mut source = source(320, 240, Fraction::new(num, den));
@@ -161,11 +178,13 @@ fn a_short_rest_is_no_segment() {
         let plan = plan(&source, &Options::default());
         (plan.segments(), plan.target_duration())
     };
-    assert_eq!(segments(25, 1, 4.0), (1, 4));
-    assert_eq!(segments(25, 1, 4.04), (1, 4));
-    assert_eq!(segments(25, 1, 4.48), (1, 4));
-    assert_eq!(segments(25, 1, 4.52), (2, 4));
-    assert_eq!(segments(25, 1, 8.04), (2, 4));
+    assert_eq!(segments(25, 1, 2.0), (1, 2));
+    assert_eq!(segments(25, 1, 2.04), (1, 3));
+    assert_eq!(segments(25, 1, 2.48), (1, 3));
+    assert_eq!(segments(25, 1, 2.52), (2, 3));
+    assert_eq!(segments(25, 1, 6.0), (2, 4));
+    assert_eq!(segments(25, 1, 6.48), (2, 4));
+    assert_eq!(segments(25, 1, 6.52), (3, 4));
     assert_eq!(segments(25, 1, 0.04), (1, 1));
     assert_eq!(segments(1, 1, 5.0), (2, 4));
 }
@@ -413,7 +432,7 @@ fn a_cluster_gets_units_for_all_of_it() {
     assert_eq!([1, 4, 7].map(|parallelism| units(parallelism, 59.0)), [1, 4, 7]);
     // Fewer than two segments are no unit.
     assert_eq!([4, 100].map(|parallelism| units(parallelism, 10.0)), [1, 1]);
-    assert_eq!(units(100, 59.0), 7);
+    assert_eq!(units(100, 59.0), 8);
 }
 
 proptest! {
@@ -456,12 +475,12 @@ fn units_of_a_chosen_length() {
         };
         super::tests::ranges(&plan(&source, &options))
     };
-    assert_eq!(ranges(4, 10.0), [(0, 120), (120, 120), (240, 60)]);
-    assert_eq!(ranges(9, 10.0), [(0, 240), (240, 60)]);
-    assert_eq!(ranges(1, 8.1), [(0, 120), (120, 123)]);
-    // Six minutes and a second of units of four seconds would be one more than there may be.
-    assert_eq!(ranges(4, 361.0).len(), 46);
-    assert_eq!(ranges(4, 360.0).len(), 90);
+    assert_eq!(ranges(4, 10.0), [(0, 60), (60, 120), (180, 120)]);
+    assert_eq!(ranges(9, 10.0), [(0, 180), (180, 120)]);
+    assert_eq!(ranges(1, 6.1), [(0, 60), (60, 123)]);
+    // One unit of four seconds more would be one more than there may be.
+    assert_eq!(ranges(4, 359.0).len(), 46);
+    assert_eq!(ranges(4, 358.0).len(), 90);
 }
 
 #[test]

@@ -16,22 +16,18 @@ fn ramp(rate: &str) -> String {
 fn in_units(source: &Source) -> Plan {
     let mut plan = plan(source, &Options::default());
     let rungs: Vec<String> = plan.rungs.iter().map(|rung| rung.name.clone()).collect();
-    let length = u64::from(plan.segment_frames());
-    plan.units = (0..plan.segments())
-        .map(|number| {
-            let first_frame = number * length;
-            let frames = length.min(plan.frames - first_frame);
-            Unit {
-                id: format!("video-{number}"),
-                grows: false,
-                work: Work::Video {
-                    rungs: rungs.clone(),
-                    first_frame,
-                    frames,
-                },
-            }
-        })
-        .collect();
+    let ends = plan.ends();
+    let begins = std::iter::once(0).chain(ends.iter().copied());
+    let units = begins.zip(&ends).enumerate().map(|(number, (first_frame, end))| Unit {
+        id: format!("video-{number}"),
+        grows: false,
+        work: Work::Video {
+            rungs: rungs.clone(),
+            first_frame,
+            frames: end - first_frame,
+        },
+    });
+    plan.units = units.collect();
     plan
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let manifest = Manifest {
         complete: false,
         target_duration: plan.target_duration(),
+        segments: Some(plan.segments()),
         variants,
         sounds,
         poster: still.map(|made| made.poster),
@@ -249,7 +250,7 @@ mod tests {
     /// A clip of three segments in as many units, of which these are done, and its sound.
     fn growing(done: [bool; 3]) -> Standing {
         let mut source = source(true);
-        source.duration = 10.0;
+        source.duration = 12.0;
         let options = Options {
             unit_seconds: Some(4),
             ..Options::default()

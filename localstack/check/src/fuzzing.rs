@@ -8,7 +8,7 @@ use crate::segment::Content;
 pub fn playlist(bytes: &[u8]) {
     Multivariant::parse(bytes);
     let media = Media::parse(bytes);
-    let _ = (media.duration(), media.is_growing());
+    let _ = (media.duration(), media.is_event());
 }
 
 /// Reads an init segment, and what follows it as a media segment of its first track.

@@ -300,8 +300,9 @@ impl Media {
         self.entries.iter().map(|entry| entry.duration).sum()
     }
 
-    pub(crate) fn is_growing(&self) -> bool {
-        self.kind.as_deref() == Some("EVENT") && !self.ended
+    /// Of a presentation to which something may be added. This playlist may have ended before others have.
+    pub(crate) fn is_event(&self) -> bool {
+        self.kind.as_deref() == Some("EVENT")
     }
 }
 

@@ -140,7 +140,7 @@ impl Presentation {
 
     pub(crate) fn is_growing(&self) -> bool {
         let playlists = self.tracks.iter().filter_map(|track| track.playlist.as_ref());
-        playlists.into_iter().any(Media::is_growing)
+        playlists.into_iter().any(Media::is_event)
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Manifest {
     pub complete: bool,
     /// `EXT-X-TARGETDURATION` of every media playlist, whole seconds; the same from the first segment to the last.
     pub target_duration: u32,
+    /// Of each rendition, once it is whole; none if that is not known.
+    #[serde(default)]
+    pub segments: Option<u64>,
     /// Highest first; only those that have a segment.
     pub variants: Vec<Variant>,
     /// Best first; empty for a silent clip.

@@ -109,7 +109,7 @@ pub struct Options {
     pub threads: u32,
     /// What makes the units.
     pub host: Host,
-    /// Length of a unit of picture, seconds, of which it takes whole segments, one at least. If none, units are as few
+    /// The longest unit of picture, seconds, of which it takes whole segments, one at least. If none, units are as few
     /// as fit the host.
     pub unit_seconds: Option<u32>,
     /// Units of picture that are worked on at once, by as many hosts: the clip is cut into as many, if it is long enough.
@@ -167,13 +167,17 @@ impl Plan {
 
     /// `EXT-X-TARGETDURATION` of every playlist of the clip, known before the first segment is.
     ///
-    /// No segment's rounded duration exceeds it (RFC 8216 4.3.3.1): a whole segment is the longest there is.
+    /// No segment's rounded duration exceeds it (RFC 8216 4.3.3.1).
     pub fn target_duration(&self) -> u32 {
         if let Some(copied) = &self.copied {
             return copied.target_duration(self.frame_rate);
         }
-        let frames = u64::from(self.segment_frames()).min(self.frames);
-        let ticks = frames * u64::from(self.frame_rate.den);
+        let ends = self.ends();
+        let lengths = ends
+            .iter()
+            .scan(0, |begin, end| Some(end - std::mem::replace(begin, *end)));
+        let longest = lengths.max().unwrap_or(1).min(u64::from(self.segment_frames()));
+        let ticks = longest * u64::from(self.frame_rate.den);
         let seconds = ticks.div_ceil(u64::from(self.frame_rate.num));
         u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
     }
@@ -200,16 +204,21 @@ impl Plan {
 
     /// The frame behind each segment, the clip's last included.
     ///
-    /// The first is a single GOP, since nobody sees anything before it is made. A rest of less than half a second belongs
-    /// to the one before it: that may exceed the target by as much (Apple HLS authoring 7.7), and players get stuck on a
-    /// segment of a frame or two.
+    /// The first ones are single GOPs: nobody sees anything before one is made, and whoever has seen it needs the next at
+    /// once. A host that is a little faster than the clip keeps ahead of that; if longer ones followed the first, it had to
+    /// be twice as fast. A rest of less than half a second belongs to the segment before it: that may exceed the target by as much
+    /// (Apple HLS authoring 7.7), and players get stuck on a segment of a frame or two.
     pub fn ends(&self) -> Vec<u64> {
+        /// Of 16 s altogether.
+        const SHORT: u64 = 8;
         if let Some(copied) = &self.copied {
             return copied.ends();
         }
         let half_second = u64::from(self.frame_rate.num).div_ceil(u64::from(self.frame_rate.den) * 2);
-        let segment = |number| u64::from(self.gop_frames) + number * u64::from(self.segment_frames());
-        let whole = (0..).map(segment).take_while(|end| end + half_second <= self.frames);
+        let gop = u64::from(self.gop_frames);
+        let short = (1..=SHORT).map(|number| number * gop);
+        let long = (1..).map(|number| SHORT * gop + number * u64::from(self.segment_frames()));
+        let whole = short.chain(long).take_while(|end| end + half_second <= self.frames);
         whole.chain([self.frames]).collect()
     }
 
@@ -245,7 +254,7 @@ impl Plan {
     /// rungs are made. All of them, where one pass keeps ahead of who watches; it saves decoding the source twice.
     fn go_first(&self, rungs: &[&Rung], host: Host) -> usize {
         /// Seconds of work for a second of the clip, by a reckoning for the worst: mostly it is half of that.
-        const AHEAD: f64 = 0.9;
+        const AHEAD: f64 = 0.85;
         const LOW: u32 = 360;
         let costs = Costs::of(self, rungs, host);
         if self.copied.is_some() || costs.seconds(0.0, 1.0) - costs.seconds(0.0, 0.0) <= AHEAD {
@@ -281,25 +290,35 @@ impl Plan {
 
     /// Segments of each unit of these rungs.
     fn lengths(&self, rungs: &[&Rung], most: u64, options: &Options) -> Vec<u64> {
+        let begins: Vec<f64> = [0]
+            .into_iter()
+            .chain(self.ends())
+            .map(|frame| self.seconds(frame))
+            .collect();
+        let begin = |segment: u64| {
+            let begin = usize::try_from(segment).ok().and_then(|segment| begins.get(segment));
+            begin.copied().unwrap_or(self.duration())
+        };
         let segments = self.segments();
         if let Some(seconds) = options.unit_seconds {
-            let frames = u64::from(whole_frames(seconds, self.frame_rate));
-            return units::chop(segments, frames / u64::from(self.segment_frames()), most);
+            let bounds = units::Bounds {
+                limit: f64::from(seconds),
+                least: 1,
+                most,
+            };
+            return units::cut(segments, bounds, |first, segments| {
+                begin(first + segments) - begin(first)
+            });
         }
         let costs = Costs::of(self, rungs, options.host);
-        let ends = self.ends();
-        let begin = |segment: u64| {
-            let before = usize::try_from(segment).ok().and_then(|segment| segment.checked_sub(1));
-            let end = before.map_or(0, |before| ends.get(before).copied().unwrap_or(self.frames));
-            self.seconds(end)
-        };
-        let seconds = |first: u64, segments: u64| costs.seconds(begin(first), begin(first + segments));
         let bounds = units::Bounds {
             limit: options.host.share(),
-            least: u64::from(options.parallelism).min(segments / units::SHORTEST),
+            least: u64::from(options.parallelism).min(units::worthwhile(self.duration())),
             most,
         };
-        units::cut(segments, bounds, seconds)
+        units::cut(segments, bounds, |first, segments| {
+            costs.seconds(begin(first), begin(first + segments))
+        })
     }
 
     /// How long this host takes for a unit that encodes the picture, seconds; none for any other.

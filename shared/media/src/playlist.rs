@@ -24,6 +24,7 @@ pub trait Links {
 pub struct State {
     pub complete: bool,
     pub target_duration: u32,
+    pub segments: Option<u64>,
 }
 
 impl From<&Manifest> for State {
@@ -31,7 +32,19 @@ impl From<&Manifest> for State {
         Self {
             complete: manifest.complete,
             target_duration: manifest.target_duration,
+            segments: manifest.segments,
         }
+    }
+}
+
+impl State {
+    /// Whether nothing more will be added to this rendition. Others of the clip may still grow, but whoever has seen this one
+    /// to its end is not to wait for them.
+    fn has_ended(self, rendition: &Rendition) -> bool {
+        self.complete
+            || self
+                .segments
+                .is_some_and(|all| rendition.segments().count() as u64 >= all)
     }
 }
 
@@ -159,7 +172,7 @@ pub fn media(rendition: &Rendition, state: State, links: &impl Links) -> String 
     text.push_str(&segment_list(rendition, links, |segment, url| {
         format!("#EXTINF:{:.6},\n{url}\n", segment.duration)
     }));
-    end(&mut text, state);
+    end(&mut text, rendition, state);
     text
 }
 
@@ -168,7 +181,7 @@ pub fn iframes(rendition: &Rendition, state: State, links: &impl Links) -> Strin
     let mut text = media_header(rendition, state);
     text.push_str("#EXT-X-I-FRAMES-ONLY\n");
     text.push_str(&segment_list(rendition, links, keyframe_lines));
-    end(&mut text, state);
+    end(&mut text, rendition, state);
     text
 }
 
@@ -218,8 +231,8 @@ fn map_line(part: &Part, links: &impl Links) -> String {
     format!("#EXT-X-MAP:URI=\"{}\"\n", links.object(&part.init_key()))
 }
 
-fn end(text: &mut String, state: State) {
-    if state.complete {
+fn end(text: &mut String, rendition: &Rendition, state: State) {
+    if state.has_ended(rendition) {
         text.push_str("#EXT-X-ENDLIST\n");
     }
 }

@@ -63,7 +63,7 @@ pub struct Units {
     #[arg(long, env = "TOKTIK_TRANSCODE_PARALLELISM", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=90), value_name = "UNITS")]
     pub transcode_parallelism: u32,
 
-    /// Length of a unit of work, in seconds, of which it takes whole segments; planned by the two above if not given
+    /// The longest unit of work, in seconds, of which it takes whole segments; planned by the two above if not given
     #[arg(long, env = "TOKTIK_UNIT_SECONDS", hide = true, value_parser = clap::value_parser!(u32).range(1..), value_name = "SECONDS")]
     pub unit_seconds: Option<u32>,
 }

@@ -50,13 +50,16 @@ pub(super) fn version_of(versions: &[String], least: u32, place: &str, findings:
     findings.must("RFC 8216 4.3.1.2", place, sentence);
 }
 
+/// A presentation is final or grows, and so are all of its playlists; some may be whole before others are.
 fn kinds(presentation: &Presentation, findings: &mut Findings) {
+    let grows = playlists(presentation).all(|(_, playlist)| playlist.is_event());
     for (track, playlist) in playlists(presentation) {
         let kind = playlist.kind.as_deref();
         let sentence = match (kind, playlist.ended) {
-            (Some("VOD"), true) | (Some("EVENT"), false) => continue,
+            (Some("VOD"), true) => continue,
+            (Some("EVENT"), _) if grows => continue,
             (Some("VOD"), false) => "The playlist is VOD and has no #EXT-X-ENDLIST.".to_owned(),
-            (Some("EVENT"), true) => "The playlist has ended, and is EVENT instead of VOD.".to_owned(),
+            (Some("EVENT"), _) => "The playlist is EVENT instead of VOD, as others are.".to_owned(),
             (kind, _) => format!("The playlist's type is {} instead of VOD.", kind.unwrap_or("not given")),
         };
         findings.must("Apple 8.6", track.place(), sentence);
@@ -71,7 +74,7 @@ fn starts(presentation: &Presentation, findings: &mut Findings) {
             .start
             .as_ref()
             .and_then(|start| start.decimal("TIME-OFFSET"));
-        if playlist.is_growing() && start.is_none() {
+        if playlist.is_event() && !playlist.ended && start.is_none() {
             let sentence = "The playlist is growing and has no #EXT-X-START with a TIME-OFFSET.";
             findings.must("RFC 8216 4.3.5.2", track.place(), sentence);
         }
@@ -221,6 +224,9 @@ mod tests {
     fn growing_playlists_say_where_to_start() {
         growing().clean();
         assert!(growing().report().growing);
+        let ended = growing().edit("v0.m3u8", "TYPE:EVENT\n", "TYPE:EVENT\n#EXT-X-ENDLIST\n");
+        ended.clean();
+        assert!(ended.report().growing, "others grow");
         let site = growing().edit("v0.m3u8", "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n", "");
         site.breaks("RFC 8216 4.3.5.2", "no #EXT-X-START");
     }

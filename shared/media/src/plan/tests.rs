@@ -145,16 +145,16 @@ fn the_grid() {
         )
     };
     assert_eq!(grid(30, 1, 24.0), (720, 60, 2, 4));
-    assert_eq!(grid(30_000, 1_001, 10.0), (300, 59, 2, 4));
-    assert_eq!(grid(24_000, 1_001, 10.0), (240, 47, 2, 4));
-    assert_eq!(grid(1, 1, 5.0), (5, 2, 2, 4));
-    assert_eq!(grid(3, 2, 6.0), (9, 3, 2, 4));
+    assert_eq!(grid(30_000, 1_001, 24.0), (719, 59, 2, 4));
+    assert_eq!(grid(24_000, 1_001, 10.0), (240, 47, 2, 3));
+    assert_eq!(grid(1, 1, 5.0), (5, 2, 2, 2));
+    assert_eq!(grid(3, 2, 6.0), (9, 3, 2, 2));
     assert_eq!(grid(30, 1, 0.033), (1, 60, 2, 1));
     assert_eq!(grid(30, 1, 0.0), (1, 60, 2, 1));
 }
 
 #[test]
-fn the_first_segment_is_a_single_gop() {
+fn the_first_segments_are_single_gops() {
     let ends = |segment_seconds, duration| {
         let mut source = source(320, 240, Fraction::new(30, 1));
         source.duration = duration;
@@ -164,9 +164,10 @@ fn the_first_segment_is_a_single_gop() {
         };
         plan(&source, &options).ends()
     };
-    assert_eq!(ends(4, 12.0), [60, 180, 300, 360]);
-    assert_eq!(ends(6, 12.0), [60, 240, 360]);
-    assert_eq!(ends(2, 5.0), [60, 120, 150]);
+    let short = [60, 120, 180, 240, 300, 360, 420, 480];
+    assert_eq!(ends(4, 26.0), [&short[..], &[600, 720, 780]].concat());
+    assert_eq!(ends(6, 26.0), [&short[..], &[660, 780]].concat());
+    assert_eq!(ends(2, 18.0), [&short[..], &[540]].concat());
     assert_eq!(ends(4, 1.0), [30]);
 }
 
@@ -181,12 +182,12 @@ fn a_short_rest_is_no_segment() {
     assert_eq!(segments(25, 1, 2.0), (1, 2));
     assert_eq!(segments(25, 1, 2.04), (1, 3));
     assert_eq!(segments(25, 1, 2.48), (1, 3));
-    assert_eq!(segments(25, 1, 2.52), (2, 3));
-    assert_eq!(segments(25, 1, 6.0), (2, 4));
-    assert_eq!(segments(25, 1, 6.48), (2, 4));
-    assert_eq!(segments(25, 1, 6.52), (3, 4));
+    assert_eq!(segments(25, 1, 2.52), (2, 2));
+    assert_eq!(segments(25, 1, 20.0), (9, 4));
+    assert_eq!(segments(25, 1, 20.48), (9, 4));
+    assert_eq!(segments(25, 1, 20.52), (10, 4));
     assert_eq!(segments(25, 1, 0.04), (1, 1));
-    assert_eq!(segments(1, 1, 5.0), (2, 4));
+    assert_eq!(segments(1, 1, 5.0), (3, 2));
 }
 
 #[test]
@@ -430,9 +431,9 @@ fn a_cluster_gets_units_for_all_of_it() {
         ranges_of(&plan, "1080p").len()
     };
     assert_eq!([1, 4, 7].map(|parallelism| units(parallelism, 59.0)), [1, 4, 7]);
-    // Fewer than two segments are no unit.
+    // Less than eight seconds are no unit.
     assert_eq!([4, 100].map(|parallelism| units(parallelism, 10.0)), [1, 1]);
-    assert_eq!(units(100, 59.0), 8);
+    assert_eq!(units(100, 59.0), 7);
 }
 
 proptest! {
@@ -475,12 +476,13 @@ fn units_of_a_chosen_length() {
         };
         super::tests::ranges(&plan(&source, &options))
     };
-    assert_eq!(ranges(4, 10.0), [(0, 60), (60, 120), (180, 120)]);
+    assert_eq!(ranges(4, 10.0), [(0, 120), (120, 120), (240, 60)]);
     assert_eq!(ranges(9, 10.0), [(0, 180), (180, 120)]);
-    assert_eq!(ranges(1, 6.1), [(0, 60), (60, 123)]);
-    // One unit of four seconds more would be one more than there may be.
-    assert_eq!(ranges(4, 359.0).len(), 46);
-    assert_eq!(ranges(4, 358.0).len(), 90);
+    assert_eq!(ranges(1, 4.1), [(0, 60), (60, 63)]);
+    assert_eq!(ranges(4, 360.0).len(), 90);
+    // Units of four seconds would be one more than there may be.
+    assert_eq!(ranges(4, 361.0).last(), Some(&(10_680, 150)));
+    assert_eq!(ranges(4, 364.0).len(), 46);
 }
 
 #[test]

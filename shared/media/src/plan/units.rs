@@ -5,8 +5,17 @@
 /// has at most 100 items: seven are the clip, the end of probing, the plan, and the other steps; two are the sound and a copy.
 pub(super) const MOST: u64 = 90;
 
-/// Fewer segments are not worth a unit of their own: it would spend more on coming to them than on making them.
-pub(super) const SHORTEST: u64 = 2;
+/// How many units a clip of so many seconds is worth: a shorter one would spend more on coming to its frames than on them.
+pub(super) fn worthwhile(duration: f64) -> u64 {
+    const SHORTEST: f64 = 8.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates"
+    )]
+    let units = (duration / SHORTEST) as u64;
+    units
+}
 
 /// What the units of a clip have to keep to.
 #[derive(Clone, Copy, Debug)]
@@ -44,17 +53,6 @@ pub(super) fn cut(segments: u64, bounds: Bounds, cost: impl Fn(u64, u64) -> f64)
     // As many units can do with less: then none of them waits for a long one.
     let units = fewest.len().max(wanted);
     least(0.0, limit.min(whole), |budget| within(budget, units)).unwrap_or(fewest)
-}
-
-/// The same by a length that somebody has chosen.
-pub(super) fn chop(segments: u64, length: u64, most: u64) -> Vec<u64> {
-    let length = length.max(segments.div_ceil(most)).max(1);
-    let mut lengths = vec![length; usize::try_from(segments / length).unwrap_or_default()];
-    let rest = segments % length;
-    if rest > 0 {
-        lengths.push(rest);
-    }
-    lengths
 }
 
 /// Units as long as the budget allows, one after the other; none if a segment alone is beyond it.

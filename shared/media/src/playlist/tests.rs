@@ -193,6 +193,19 @@ https://s3/v/2/720p/00000.m4s?sig=1
 }
 
 #[test]
+fn a_rendition_that_is_whole_ends_though_others_grow() {
+    let mut manifest = manifest(false);
+    let rendition = manifest.variants[0].rendition.clone();
+    let segments = rendition.segments().count() as u64;
+    let ends = |manifest: &Manifest| media(&rendition, State::from(manifest), &Signed).ends_with("#EXT-X-ENDLIST\n");
+    assert!(!ends(&manifest), "it is not known of how many it is made");
+    manifest.segments = Some(segments + 1);
+    assert!(!ends(&manifest));
+    manifest.segments = Some(segments);
+    assert!(ends(&manifest));
+}
+
+#[test]
 fn iframe_ranges() {
     let manifest = manifest(true);
     assert_eq!(

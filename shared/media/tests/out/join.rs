@@ -35,10 +35,13 @@ fn check(source: &Source, clip: &str, args: &str) {
     let stage = Stage::new();
     stage.generate(&format!("{args} {clip}"));
     let plan = in_units(source);
-    assert_eq!(plan.units.len(), 2);
+    assert_eq!(plan.units.len(), 3);
     let made = stage.produce_plan(plan, clip);
     let parts = &made.manifest.variants[0].rendition.parts;
-    assert_eq!(parts.iter().map(|part| part.segments.len()).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(
+        parts.iter().map(|part| part.segments.len()).collect::<Vec<_>>(),
+        [1, 1, 1]
+    );
     let luma = stage.luma("240p.m3u8", "iw:ih:0:0");
     assert_eq!(luma.len(), 180);
     for (number, luma) in luma.iter().enumerate() {

@@ -39,13 +39,13 @@ fn segments_are_of_the_planned_length_in_every_rung() {
     let made = film(&stage);
     for variant in &made.manifest.variants {
         let durations: Vec<f64> = variant.rendition.segments().map(|segment| segment.duration).collect();
-        assert_eq!(durations, [2.0, 4.0]);
+        assert_eq!(durations, [2.0, 2.0, 2.0]);
         let keyframes: Vec<usize> = variant
             .rendition
             .segments()
             .map(|segment| segment.keyframes.len())
             .collect();
-        assert_eq!(keyframes, [1, 2]);
+        assert_eq!(keyframes, [1, 1, 1]);
     }
 }
 
@@ -57,7 +57,7 @@ fn sound_is_as_long_as_the_picture_and_cut_with_it() {
     assert_eq!(made.manifest.sounds.len(), 2);
     for sound in &made.manifest.sounds {
         let durations: Vec<f64> = sound.rendition.segments().map(|segment| segment.duration).collect();
-        assert_eq!(durations.len(), 2);
+        assert_eq!(durations.len(), 3);
         assert!((durations[0] - 2.0).abs() <= packet / 2.0 + 0.001, "{durations:?}");
         assert!((durations.iter().sum::<f64>() - 6.0).abs() < packet, "{durations:?}");
     }
@@ -82,7 +82,7 @@ fn every_segment_decodes_by_itself() {
             let media = std::fs::read(stage.path().join(part.segment_key(index))).unwrap();
             std::fs::write(stage.path().join("one.mp4"), [init, media].concat()).unwrap();
             let frames = stage.lines("ffprobe", "-show_entries frame=pict_type,key_frame -of csv=p=0 one.mp4");
-            assert_eq!(frames.len(), [60, 120][index]);
+            assert_eq!(frames.len(), 60);
             assert!(frames[0].starts_with("1,I"), "{}", frames[0]);
         }
     }

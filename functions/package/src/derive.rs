@@ -6,7 +6,7 @@ use toktik_catalog::results;
 use toktik_catalog::videos::Status;
 use toktik_events::Function;
 use toktik_media::manifest::{Manifest, Rendition, Sound, Variant};
-use toktik_media::plan::{Plan, Unit};
+use toktik_media::plan::{Plan, Rung, Unit};
 
 /// What the ledger says.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,9 +123,12 @@ impl Ledger<'_> {
         let waits = self
             .step(Function::Thumbnail, OVERVIEW)
             .is_some_and(|item| item.attempts == 0 && item.state == State::Pending);
-        let rung = self.plan.small_rung().filter(|_| waits);
-        let made = rung.and_then(|rung| results::made(self.plan, self.steps, &rung.name));
-        made.is_some_and(|made| made.is_whole)
+        let is_whole = |rung: &Rung| {
+            let made = results::made(self.plan, self.steps, &rung.name);
+            made.is_some_and(|made| made.is_whole)
+        };
+        let rungs = self.plan.small_rungs().filter(|_| waits);
+        rungs.is_some_and(|rungs| rungs.into_iter().all(is_whole))
     }
 
     /// Whether every rung and every sound is there to its end.

@@ -13,15 +13,15 @@ use toktik_events::payload::Step;
 use toktik_events::{Function, Message};
 use toktik_media::images::{self, Moment};
 use toktik_media::manifest::{Object, Poster, Rendition, Storyboard};
-use toktik_media::plan::Plan;
+use toktik_media::plan::{Plan, Rung};
 use toktik_media::settings::Settings as MediaSettings;
 use toktik_runtime::step::{self, Gauge, Outcome};
 use toktik_runtime::workshop::{LATER, SOURCE, Workshop, Workshops, corrupt, is_damage};
 use toktik_runtime::{Context, Failure};
 
 const TIME: Duration = Duration::from_mins(5);
-/// The rung that storyboard and preview are made of, in the workshop.
-const RUNG: &str = "rung.mp4";
+/// The rungs that storyboard and preview are made of, in the workshop.
+const RUNGS: [&str; 2] = ["storyboard.mp4", "preview.mp4"];
 
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
@@ -107,32 +107,35 @@ impl Handler {
             .await
     }
 
-    /// Of a rung, as soon as that is whole: package looks then, and asks. Whoever asks earlier asks in vain.
+    /// Of two rungs, as soon as they are whole: package looks then, and asks. Whoever asks earlier asks in vain.
     async fn overview(&self, step: &Step, cancel: &CancellationToken) -> Result<(), Failure> {
-        let Some(rung) = self.rung(step).await? else {
+        let Some(rungs) = self.rungs(step).await? else {
             return Ok(());
         };
-        let rung = &rung;
+        let rungs = &rungs;
         let work = |lease: Lease, _: Gauge| async move {
             let (_, plan) = self.context.planned(&lease).await?;
             let workshop = self.workshops.open(TIME, cancel)?.behind(LATER);
             let desk = Desk::new(&self.context, &workshop, &plan, &lease);
-            made(&optional(desk.overview(rung).await)?)
+            made(&optional(desk.overview(rungs).await)?)
         };
         self.context
             .complete_step(Function::Thumbnail, step, cancel, work)
             .await
     }
 
-    async fn rung(&self, step: &Step) -> Result<Option<Rendition>, Failure> {
+    async fn rungs(&self, step: &Step) -> Result<Option<[Rendition; 2]>, Failure> {
         let (id, generation) = (step.video_id, step.generation);
         let Some(plan) = self.context.catalog.plan(id, generation).await? else {
             return Ok(None);
         };
         let steps = self.context.catalog.steps(id, generation).await?;
-        let rung = plan.small_rung();
-        let made = rung.and_then(|rung| results::made(&plan, &steps, &rung.name));
-        Ok(made.filter(|made| made.is_whole).map(|made| made.rendition))
+        let whole = |rung: &Rung| results::made(&plan, &steps, &rung.name).filter(|made| made.is_whole);
+        let rungs = plan.small_rungs().map(|rungs| rungs.map(whole));
+        let Some([Some(lowest), Some(good)]) = rungs else {
+            return Ok(None);
+        };
+        Ok(Some([lowest.rendition, good.rendition]))
     }
 }
 
@@ -199,12 +202,14 @@ impl<'a> Desk<'a> {
         })
     }
 
-    async fn overview(&self, rung: &Rendition) -> Result<Overview, Failure> {
+    async fn overview(&self, rungs: &[Rendition; 2]) -> Result<Overview, Failure> {
         let sheet = images::sheet(self.plan);
         let objects = &self.context.objects;
-        self.workshop.fetch_rendition(objects, rung, RUNG).await?;
+        for (rung, name) in rungs.iter().zip(RUNGS) {
+            self.workshop.fetch_rendition(objects, rung, name).await?;
+        }
         self.workshop
-            .ffmpeg(images::overview_args(self.plan, &sheet, RUNG), |_| ())
+            .ffmpeg(images::overview_args(self.plan, &sheet, RUNGS), |_| ())
             .await?;
         let storyboard = Storyboard {
             sprite: self.store(images::STORYBOARD, "image/jpeg").await?,

@@ -68,7 +68,7 @@ fn early(plan: &Plan, moment: Moment) -> String {
 /// Seconds that are looked at: fewer where each frame has to be decoded for it and that is dear, as with 4k60.
 fn searched(plan: &Plan) -> f64 {
     /// Seconds of CPU that a choice is worth.
-    const WORTH: f64 = 1.5;
+    const WORTH: f64 = 1.0;
     const LEAST: f64 = 2.0;
     if has_close_keyframes(plan) {
         return EARLY;
@@ -173,15 +173,29 @@ const PREVIEW_SIDE: u32 = 320;
 const RATE: f64 = 10.0;
 
 /// All tiles of the sheet in one picture, and three moving seconds from a third into the clip, or a shorter clip whole,
-/// that repeat for ever: from one decode. `input` is a rung's path.
-pub fn overview_args(plan: &Plan, sheet: &Sheet, input: &str) -> Vec<String> {
-    let graph = format!(
-        "[0:v:0]split=2[all][some];[all]{}[sheet];[some]{}[preview]",
-        tiled(sheet),
-        moving(plan)
-    );
-    let mut args = strings(&["-y", "-protocol_whitelist", "file,pipe", "-f", "mov"]);
-    args.extend(strings(&["-threads", &plan.threads.to_string(), "-i", input]));
+/// that repeat for ever. `inputs` are the paths of [`Plan::small_rungs`].
+pub fn overview_args(plan: &Plan, sheet: &Sheet, inputs: [&str; 2]) -> Vec<String> {
+    let rung = [
+        "-protocol_whitelist",
+        "file,pipe",
+        "-f",
+        "mov",
+        "-threads",
+        &plan.threads.to_string(),
+    ]
+    .map(str::to_owned);
+    let [lowest, good] = inputs.map(|input| ["-i".to_owned(), input.to_owned()]);
+    let start = ((plan.duration() - PREVIEW_SECONDS) / 3.0).max(0.0);
+    let seconds = [
+        "-ss".to_owned(),
+        format!("{start:.6}"),
+        "-t".to_owned(),
+        PREVIEW_SECONDS.to_string(),
+    ];
+    let graph = format!("[0:v:0]{}[sheet];[1:v:0]{}[preview]", tiled(sheet), moving(plan));
+    let mut args = strings(&["-y"]);
+    args.extend(rung.iter().cloned().chain(lowest));
+    args.extend(rung.iter().cloned().chain(seconds).chain(good));
     args.extend(["-filter_complex".to_owned(), graph]);
     args.extend(still(
         "[sheet]",
@@ -214,11 +228,9 @@ fn tiled(sheet: &Sheet) -> String {
 
 fn moving(plan: &Plan) -> String {
     let (width, height) = within(&plan.source.video, PREVIEW_SIDE);
-    // The first filter's end may come late, when the other branch has read on.
     let frames = PREVIEW_SECONDS * RATE;
-    let start = ((plan.duration() - PREVIEW_SECONDS) / 3.0).max(0.0);
     format!(
-        "trim=start={start:.6}:duration={PREVIEW_SECONDS},setpts=PTS-STARTPTS,fps={RATE}:eof_action=pass,trim=end_frame={frames},\
+        "fps={RATE}:eof_action=pass,trim=end_frame={frames},\
          scale={width}:{height}:flags={},{BT601},setsar=1",
         filters::SCALER
     )

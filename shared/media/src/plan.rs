@@ -191,11 +191,12 @@ impl Plan {
         self.rungs.iter().find(|rung| rung.name == name)
     }
 
-    /// The smallest rung that is good to look at: the cellular one pays for its size. Of this storyboard and preview are
-    /// made, since the source costs ten times as much to decode.
-    pub fn small_rung(&self) -> Option<&Rung> {
+    /// Those that small pictures are made of, since the source costs ten times as much to decode: the lowest for tiles, and
+    /// for what moves the lowest that is good to look at. The cellular one pays for its size.
+    pub fn small_rungs(&self) -> Option<[&Rung; 2]> {
+        let lowest = self.rungs.last()?;
         let good = |rung: &&Rung| rung.width.min(rung.height) > CELLULAR_SIDE;
-        self.rungs.iter().rev().find(good).or(self.rungs.last())
+        Some([lowest, self.rungs.iter().rev().find(good).unwrap_or(lowest)])
     }
 
     pub fn sound(&self, name: &str) -> Option<&Sound> {

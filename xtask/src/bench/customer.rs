@@ -114,10 +114,15 @@ impl Customer {
     pub(super) fn watch_until_ready(&mut self, id: &str) -> Result<f64> {
         let playlists = self.playlists(id)?;
         let (mut viewer, asked) = (Viewer::default(), Instant::now());
+        let mut grows = true;
         while asked.elapsed() < GIVE_UP {
             let is_ready = self.status(id)? == "ready";
-            let arrived = self.arrived(id, &playlists)?;
-            viewer.watches(asked.elapsed().as_secs_f64(), arrived);
+            // As players do, nobody asks again for a playlist that has ended.
+            if grows {
+                let arrived = self.arrived(id, &playlists)?;
+                viewer.watches(asked.elapsed().as_secs_f64(), arrived);
+                grows = arrived.is_some();
+            }
             if is_ready {
                 return Ok(viewer.stood_still);
             }

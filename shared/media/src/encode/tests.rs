@@ -44,7 +44,7 @@ fn only(runs: &[Vec<String>]) -> String {
 fn input() -> String {
     format!(
         "-y -copyts -protocol_whitelist file,pipe -format_whitelist mov -f mov -codec_whitelist {} -max_error_rate 0.5 \
-         -threads 2 -reinit_filter:v 0 -i in",
+         -threads 4 -reinit_filter:v 0 -i in",
         crate::probe::decoder_whitelist()
     )
 }

@@ -482,7 +482,7 @@ fn units_of_a_chosen_length() {
     assert_eq!(ranges(4, 360.0).len(), 90);
     // Units of four seconds would be one more than there may be.
     assert_eq!(ranges(4, 361.0).last(), Some(&(10_680, 150)));
-    assert_eq!(ranges(4, 364.0).len(), 46);
+    assert_eq!(ranges(4, 364.0).len(), 90);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_storyboard_tile_shows_what_its_interval_begins_with() {
         (sheet.tiles, sheet.columns, sheet.tile_width, sheet.tile_height),
         (6, 6, 160, 90)
     );
-    stage.ffmpeg(&images::overview_args(&plan, &sheet, "clip.mp4"));
+    stage.ffmpeg(&images::overview_args(&plan, &sheet, ["clip.mp4"; 2]));
     assert_eq!(probe(&stage, images::STORYBOARD), "mjpeg,960,90,yuvj420p");
     for tile in 0..6_u32 {
         let luma = stage.luma(images::STORYBOARD, &format!("100:60:{}:15", tile * 160 + 30))[0];
@@ -120,7 +120,7 @@ fn a_preview_moves_for_three_seconds() {
     let stage = Stage::new();
     stage.generate("-f lavfi -i testsrc2=s=640x360:r=30:d=6 -c:v libx264 clip.mp4");
     let plan = planned(6.0);
-    stage.ffmpeg(&images::overview_args(&plan, &images::sheet(&plan), "clip.mp4"));
+    stage.ffmpeg(&images::overview_args(&plan, &images::sheet(&plan), ["clip.mp4"; 2]));
     let bytes = std::fs::read(stage.path().join(images::PREVIEW)).unwrap();
     assert_eq!((&bytes[..4], &bytes[8..12]), (&b"RIFF"[..], &b"WEBP"[..]));
     let frames = bytes.windows(4).filter(|name| name == b"ANMF").count();
@@ -137,7 +137,7 @@ fn one_frame_is_enough_for_all() {
     for args in [
         images::poster_args(&plan, Moment::Representative, "clip.mp4"),
         images::poster_args(&plan, Moment::First, "clip.mp4"),
-        images::overview_args(&plan, &sheet, "clip.mp4"),
+        images::overview_args(&plan, &sheet, ["clip.mp4"; 2]),
     ] {
         stage.ffmpeg(&args);
     }

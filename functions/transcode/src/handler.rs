@@ -71,10 +71,7 @@ impl Handler {
             Some(result) => Some(serde_json::from_value(result).context("reading what was published")?),
             None => None,
         };
-        let workshop = self
-            .workshops
-            .open(self.time, cancel)?
-            .behind(behind(urgency(&plan, unit)));
+        let workshop = self.workshops.open(self.time, cancel)?.behind(behind(&plan, unit));
         workshop.fetch_source(&self.context, &video).await?;
         let mut bench = Bench {
             context: &self.context,
@@ -119,13 +116,22 @@ fn urgency(plan: &Plan, unit: &Unit) -> Urgency {
     }
 }
 
-fn behind(urgency: Urgency) -> i32 {
+fn behind(plan: &Plan, unit: &Unit) -> i32 {
     const A_LITTLE: i32 = 5;
-    match urgency {
+    const A_LITTLE_MORE: i32 = 3;
+    let waited_for = match urgency(plan, unit) {
         Urgency::Short => 0,
         Urgency::First => A_LITTLE,
-        Urgency::Later => LATER,
-    }
+        Urgency::Later => return LATER,
+    };
+    // Sound is made far faster than it is heard, and so steps back for the picture; where the source's own picture is there
+    // at once, it is what remains to be waited for.
+    let leads = match unit.work {
+        Work::Copy { .. } => true,
+        Work::Audio => plan.copied.is_some(),
+        Work::Video { .. } => plan.copied.is_none(),
+    };
+    if leads { waited_for } else { waited_for + A_LITTLE_MORE }
 }
 
 /// A unit and what it is made with.

@@ -43,9 +43,9 @@ pub(crate) fn decoding_threads(source: &Source, threads: u32) -> u32 {
     const HUGE: u64 = 10_000_000;
     const LARGEST: u64 = 40_000_000;
     match u64::from(source.video.width) * u64::from(source.video.height) {
-        ..=LARGE => threads * 2,
-        ..=HUGE => threads + 1,
-        ..=LARGEST => threads,
+        pixels if pixels <= LARGE => threads * 2,
+        pixels if pixels <= HUGE => threads + 1,
+        pixels if pixels <= LARGEST => threads,
         _ => 1,
     }
 }

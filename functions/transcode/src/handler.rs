@@ -108,11 +108,19 @@ const SHORT: f64 = 15.0;
 
 /// What makes a clip playable goes before what completes another, and a short clip before long ones.
 fn urgency(plan: &Plan, unit: &Unit) -> Urgency {
-    let first = unit.grows || matches!(unit.work, Work::Copy { .. });
-    match (plan.duration() <= SHORT, first) {
+    match (plan.duration() <= SHORT, makes_playable(plan, unit)) {
         (true, true) => Urgency::Short,
         (false, true) => Urgency::First,
+        (true, false) if unit.grows => Urgency::First,
         (_, false) => Urgency::Later,
+    }
+}
+
+/// Whether nobody can watch before it has begun. Where the source's own picture is there at once, no other is waited for.
+fn makes_playable(plan: &Plan, unit: &Unit) -> bool {
+    match unit.work {
+        Work::Audio | Work::Copy { .. } => true,
+        Work::Video { .. } => unit.grows && plan.copied.is_none(),
     }
 }
 
@@ -124,14 +132,17 @@ fn behind(plan: &Plan, unit: &Unit) -> i32 {
         Urgency::First => A_LITTLE,
         Urgency::Later => return LATER,
     };
-    // Sound is made far faster than it is heard, and so steps back for the picture; where the source's own picture is there
-    // at once, it is what remains to be waited for.
-    let leads = match unit.work {
-        Work::Copy { .. } => true,
-        Work::Audio => plan.copied.is_some(),
-        Work::Video { .. } => plan.copied.is_none(),
+    // Sound is made far faster than it is heard, and so steps back for a picture that has to be encoded.
+    let steps_back = match unit.work {
+        Work::Audio => plan.copied.is_none(),
+        Work::Copy { .. } => false,
+        Work::Video { .. } => !makes_playable(plan, unit),
     };
-    if leads { waited_for } else { waited_for + A_LITTLE_MORE }
+    if steps_back {
+        waited_for + A_LITTLE_MORE
+    } else {
+        waited_for
+    }
 }
 
 /// A unit and what it is made with.

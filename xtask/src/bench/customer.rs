@@ -13,8 +13,9 @@ use crate::attempt::clip::Clip;
 use crate::attempt::upload::Plan;
 use crate::workspace::pause;
 
-/// How often somebody looks who waits for a clip to become playable, and who waits for the rest.
+/// How often somebody looks who waits for a clip to become playable.
 const EAGER: Duration = Duration::from_millis(20);
+/// Who waits for the rest looks less often the longer it takes, up to this.
 const PATIENT: Duration = Duration::from_millis(200);
 const GIVE_UP: Duration = Duration::from_mins(15);
 
@@ -79,7 +80,7 @@ impl Customer {
             if self.status(id)? == "ready" {
                 return Ok(());
             }
-            pause(PATIENT);
+            pause(patience(asked.elapsed()));
         }
         bail!("a clip is not ready after {GIVE_UP:?}")
     }
@@ -126,7 +127,7 @@ impl Customer {
             if is_ready {
                 return Ok(viewer.stood_still);
             }
-            pause(PATIENT);
+            pause(patience(asked.elapsed()));
         }
         bail!("a clip is not ready after {GIVE_UP:?}")
     }
@@ -150,6 +151,11 @@ impl Customer {
         }
         Ok(least)
     }
+}
+
+/// A fiftieth of what has passed: looking costs processor time, and coming late falsifies what is measured.
+fn patience(waited: Duration) -> Duration {
+    (waited / 50).clamp(EAGER, PATIENT)
 }
 
 fn first_variant(playlist: &str) -> Option<Vec<String>> {

@@ -124,24 +124,21 @@ fn makes_playable(plan: &Plan, unit: &Unit) -> bool {
     }
 }
 
+/// How far a unit's encoder stands behind others.
 fn behind(plan: &Plan, unit: &Unit) -> i32 {
     const A_LITTLE: i32 = 5;
     const A_LITTLE_MORE: i32 = 3;
     let waited_for = match urgency(plan, unit) {
+        Urgency::Later => return LATER,
+        // A copy and its sound are done in no time.
+        _ if plan.copied.is_some() && makes_playable(plan, unit) => return 0,
         Urgency::Short => 0,
         Urgency::First => A_LITTLE,
-        Urgency::Later => return LATER,
     };
-    // Sound is made far faster than it is heard, and so steps back for a picture that has to be encoded.
-    let steps_back = match unit.work {
-        Work::Audio => plan.copied.is_none(),
-        Work::Copy { .. } => false,
-        Work::Video { .. } => !makes_playable(plan, unit),
-    };
-    if steps_back {
-        waited_for + A_LITTLE_MORE
-    } else {
-        waited_for
+    match unit.work {
+        // Made far faster than it is heard, it steps back for the picture.
+        Work::Audio => waited_for + A_LITTLE_MORE,
+        Work::Video { .. } | Work::Copy { .. } => waited_for,
     }
 }
 

@@ -371,12 +371,9 @@ pub fn timescale(frame_rate: Fraction) -> u32 {
 }
 
 /// One MP4 of fragments and nothing else, without the source's metadata or ours.
-///
-/// Each is written when it is whole: ffmpeg would otherwise gather 32 kB first, which are four seconds of the lowest rung.
 fn fragmented(flags: &str) -> Vec<String> {
     let flags = format!("+default_base_moof+skip_trailer{flags}");
     let mut args = anonymous();
-    args.extend(strings(&["-flush_packets", "1"]));
     args.extend(strings(&["-movflags", &flags, "-f", "mp4"]));
     args
 }

@@ -73,7 +73,7 @@ fn picture() {
 const TAIL: &str = "-g 60 -keyint_min 60 -sc_threshold 0 -flags +cgop+bitexact -threads 2 -color_primaries bt709 \
                     -color_trc bt709 -colorspace bt709 -color_range tv -fps_mode passthrough \
                     -bsf:v filter_units=remove_types=6 -video_track_timescale 10020 -map_metadata -1 -map_chapters -1 \
-                    -fflags +bitexact -flush_packets 1 -movflags +default_base_moof+skip_trailer+frag_keyframe+delay_moov -f mp4";
+                    -fflags +bitexact -movflags +default_base_moof+skip_trailer+frag_keyframe+delay_moov -f mp4";
 
 /// The second segment of a clip in this format.
 fn from_the_middle(demuxer: &str, reading: Reading) -> String {
@@ -156,7 +156,7 @@ fn sound() {
         format!(
             "-map [{name}] -c:a aac -b:a {rate} -flags +bitexact -bsf:a noise=drop='eq(n\\,0)' -frag_duration 1000000 \
              -map_metadata -1 -map_chapters -1 -fflags +bitexact \
-             -flush_packets 1 -movflags +default_base_moof+skip_trailer+empty_moov -f mp4 {name}.mp4"
+             -movflags +default_base_moof+skip_trailer+empty_moov -f mp4 {name}.mp4"
         )
     };
     assert_eq!(

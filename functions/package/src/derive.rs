@@ -26,10 +26,10 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let warnings = ledger.warnings(overview.as_ref(), sound.as_ref());
     let mut variants = ledger.variants();
     let mut sounds = ledger.sounds();
-    let is_playable = !variants.is_empty() && sounds.len() == plan.sounds.len();
+    level(plan, &mut variants, &mut sounds);
+    let is_playable = !variants.is_empty();
     let is_whole = ledger.is_whole() && is_playable && still.is_some();
     let all_made = is_whole && ledger.is_settled();
-    level(plan, &mut variants, &mut sounds);
     let (storyboard, preview) = overview.map_or((None, None), |made| (made.storyboard, made.preview));
     let manifest = Manifest {
         complete: false,
@@ -59,6 +59,10 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     }
 }
 
+/// Segments that a clip begins with. A player looks for more when as much time has passed as the last one is long, and would
+/// by then have run dry of a single one.
+const ENOUGH: usize = 2;
+
 /// While a clip grows, sound and picture end with the same segment: a player waits for neither. Rungs that are made by
 /// different units may have come to different ends; each only ever grows, and so does its sound.
 fn level(plan: &Plan, variants: &mut Vec<Variant>, sounds: &mut [Sound]) {
@@ -70,7 +74,10 @@ fn level(plan: &Plan, variants: &mut Vec<Variant>, sounds: &mut [Sound]) {
         _ if sounds.len() < plan.sounds.len() => 0,
         heard => heard.unwrap_or(usize::MAX),
     };
-    let left = pictured.unwrap_or(0).min(heard);
+    let enough = ENOUGH.min(usize::try_from(plan.segments()).unwrap_or(usize::MAX));
+    let left = Some(pictured.unwrap_or(0).min(heard))
+        .filter(|left| *left >= enough)
+        .unwrap_or(0);
     let renditions = variants.iter_mut().map(|variant| &mut variant.rendition);
     for rendition in renditions.chain(sounds.iter_mut().map(|sound| &mut sound.rendition)) {
         let mut left = left;
@@ -233,7 +240,7 @@ mod tests {
             .iter()
             .map(|name| {
                 let part =
-                    json!({"prefix": format!("p/{name}/"), "init_size": 1, "init_hash": 2, "segments": [{"duration": 4.0, "size": 9}]});
+                    json!({"prefix": format!("p/{name}/"), "init_size": 1, "init_hash": 2, "segments": [{"duration": 2.0, "size": 9}, {"duration": 2.0, "size": 9}]});
                 json!({"name": name, "codecs": "c", "parts": [part]})
             })
             .collect();
@@ -269,7 +276,7 @@ mod tests {
         if let Some(result) = &mut steps[0].result {
             for track in result["tracks"].as_array_mut().into_iter().flatten() {
                 let segment = track["parts"][0]["segments"][0].clone();
-                track["parts"][0]["segments"] = json!([segment, segment, segment]);
+                track["parts"][0]["segments"] = json!(vec![segment; 6]);
             }
         }
         steps.extend(pictures());
@@ -291,10 +298,10 @@ mod tests {
         let begun = growing([true, false, true]);
         assert_eq!(begun.progress.status, Status::Playable);
         assert!(!begun.all_made);
-        assert_eq!(segments(&begun), [1; 4], "sound runs ahead");
-        assert_eq!(segments(&growing([true, true, false])), [2; 4]);
+        assert_eq!(segments(&begun), [2; 4], "sound runs ahead");
+        assert_eq!(segments(&growing([true, true, false])), [4; 4]);
         let whole = growing([true, true, true]);
-        assert_eq!(segments(&whole), [3; 4]);
+        assert_eq!(segments(&whole), [6; 4]);
         assert!(whole.all_made);
     }
 

@@ -56,7 +56,8 @@ impl Cut {
     pub fn video(plan: &Plan, first_frame: u64) -> Self {
         let gops = match &plan.copied {
             Some(copied) => copied.keyframes().filter(|keyframe| *keyframe < first_frame).count() as u64,
-            None => first_frame / u64::from(plan.gop_frames),
+            // There is one more of them: the first is in halves.
+            None => first_frame / u64::from(plan.gop_frames) + u64::from(first_frame > 0),
         };
         Self {
             kind: Kind::Video,

@@ -8,7 +8,7 @@
 //! So what two runs made must not be mixed.
 
 use crate::filters::{self, strings};
-use crate::plan::{Plan, Rung, Sound, Unit, Work};
+use crate::plan::{Copied, Plan, Rung, Sound, Unit, Work};
 use crate::source::{Audio, Fraction, Source};
 
 /// Exit code of ffmpeg when more than half of the frames did not decode: the clip is corrupt.
@@ -322,33 +322,35 @@ fn is_tight(rung: &Rung) -> bool {
     rung.buffer < rung.max_rate
 }
 
-/// Closed GOPs that are alike in all rungs, so that their segments begin with the same frame: of one length, or those of the
-/// source where its own picture is one of them.
+/// Closed GOPs that are alike in all rungs, so that their segments begin with the same frame: of one length behind the first,
+/// or those of the source where its own picture is one of them.
 fn gop_args(plan: &Plan, range: Range) -> Vec<String> {
-    let (longest, shortest) = match &plan.copied {
-        Some(copied) => (copied.longest(), 1),
-        None => (plan.gop_frames, plan.gop_frames),
-    };
+    let forced = forced_keyframes(plan, range);
+    let longest = plan.copied.as_ref().map_or(plan.gop_frames, Copied::longest);
+    let shortest = if forced.is_empty() { longest } else { 1 };
     let (longest, shortest) = (longest.to_string(), shortest.to_string());
     let mut args = strings(&["-g", &longest, "-keyint_min", &shortest, "-sc_threshold", "0"]);
     args.extend(strings(&["-flags", "+cgop+bitexact"]));
-    if let Some(copied) = &plan.copied {
+    if !forced.is_empty() {
         // A little early: the first frame that is not before it is made a keyframe.
-        let time = |frame: u64| {
-            format!(
-                "{:.6}",
-                (plan.seconds(frame - range.first) - 0.25 / plan.frame_rate.as_f64()).max(0.0)
-            )
-        };
-        let inside = copied
-            .keyframes()
-            .filter(|frame| (range.first..range.end()).contains(frame));
-        args.extend([
-            "-force_key_frames".to_owned(),
-            inside.map(time).collect::<Vec<_>>().join(","),
-        ]);
+        let early = 0.25 / plan.frame_rate.as_f64();
+        let times = forced
+            .iter()
+            .map(|frame| (plan.seconds(frame - range.first) - early).max(0.0));
+        let times: Vec<String> = times.map(|time| format!("{time:.6}")).collect();
+        args.extend(["-force_key_frames".to_owned(), times.join(",")]);
     }
     args
+}
+
+/// Keyframes in this range where GOPs are not all of one length.
+fn forced_keyframes(plan: &Plan, range: Range) -> Vec<u64> {
+    let inside = |frame: &u64| (range.first..range.end()).contains(frame);
+    match &plan.copied {
+        Some(copied) => copied.keyframes().filter(inside).collect(),
+        None if range.first < u64::from(plan.gop_frames) => plan.first_keyframes().into_iter().filter(inside).collect(),
+        None => Vec::new(),
+    }
 }
 
 /// A unit in the middle continues a stream that has left about half of the buffer to it: that is what x264 aims at where

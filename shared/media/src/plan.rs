@@ -205,9 +205,9 @@ impl Plan {
 
     /// The frame behind each segment, the clip's last included.
     ///
-    /// The first ones are single GOPs: nobody sees anything before one is made, and whoever has seen it needs the next at
-    /// once. A host that is a little faster than the clip keeps ahead of that; if longer ones followed the first, it had to
-    /// be twice as fast. A rest of less than half a second belongs to the segment before it: that may exceed the target by as much
+    /// The first ones are single GOPs, and of the very first GOP there are two halves: nobody sees anything before two are
+    /// made, and whoever has seen one needs the next at once. A host that is a little faster than the clip keeps ahead of
+    /// that; if longer ones followed the first, it had to be twice as fast. A rest of less than half a second belongs to the segment before it: that may exceed the target by as much
     /// (Apple HLS authoring 7.7), and players get stuck on a segment of a frame or two.
     pub fn ends(&self) -> Vec<u64> {
         /// Of 16 s altogether.
@@ -217,10 +217,17 @@ impl Plan {
         }
         let half_second = u64::from(self.frame_rate.num).div_ceil(u64::from(self.frame_rate.den) * 2);
         let gop = u64::from(self.gop_frames);
-        let short = (1..=SHORT).map(|number| number * gop);
+        let [half, _] = self.first_keyframes();
+        let short = [half].into_iter().chain((1..=SHORT).map(|number| number * gop));
         let long = (1..).map(|number| SHORT * gop + number * u64::from(self.segment_frames()));
         let whole = short.chain(long).take_while(|end| end + half_second <= self.frames);
         whole.chain([self.frames]).collect()
+    }
+
+    /// The keyframes behind the very first. All others follow at the distance of a GOP.
+    pub fn first_keyframes(&self) -> [u64; 2] {
+        let gop = u64::from(self.gop_frames);
+        [gop.div_ceil(2), gop]
     }
 
     /// What people wait for first, in the order in which it is wanted: sound, since nothing is playable without it; the

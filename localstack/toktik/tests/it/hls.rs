@@ -67,7 +67,7 @@ async fn a_clip_of_several_segments_is_clean() {
     let variant = &report.variants[0];
     assert_eq!(
         (variant.width, variant.height, variant.segments, variant.frames),
-        (640, 360, 5, 270)
+        (640, 360, 6, 270)
     );
     assert_eq!(report.sounds.len(), 2, "{report}");
     assert!(!report.growing);

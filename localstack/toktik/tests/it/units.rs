@@ -42,7 +42,7 @@ async fn units_become_one_clip() {
     let report = checked(&house, &id).await;
     assert!(!report.growing);
     for variant in &report.variants {
-        assert_eq!((variant.segments, variant.frames), (5, 270), "{report}");
+        assert_eq!((variant.segments, variant.frames), (6, 270), "{report}");
     }
     let made = made_of(&house, &id).await;
     for unit in ["video-0", "video-1", "video-2"] {
@@ -75,9 +75,9 @@ async fn a_clip_grows_up_to_the_unit_that_is_missing() {
     let report = checked(&house, &id).await;
     assert!(report.growing, "{report}");
     for variant in &report.variants {
-        assert_eq!((variant.segments, variant.frames), (2, 120), "{report}");
+        assert_eq!((variant.segments, variant.frames), (3, 120), "{report}");
     }
-    let unheard = report.sounds.iter().all(|sound| sound.segments == 2);
+    let unheard = report.sounds.iter().all(|sound| sound.segments == 3);
     assert!(unheard, "sound runs ahead of the picture: {report}");
 
     house.advance(TimeDelta::minutes(6));

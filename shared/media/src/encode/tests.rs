@@ -70,7 +70,7 @@ fn picture() {
     );
 }
 
-const TAIL: &str = "-g 60 -keyint_min 60 -sc_threshold 0 -flags +cgop+bitexact -threads 2 -color_primaries bt709 \
+const TAIL: &str = "-g 60 -keyint_min 1 -sc_threshold 0 -flags +cgop+bitexact -force_key_frames 0.991667,1.991667 -threads 2 -color_primaries bt709 \
                     -color_trc bt709 -colorspace bt709 -color_range tv -fps_mode passthrough \
                     -bsf:v filter_units=remove_types=6 -video_track_timescale 10020 -map_metadata -1 -map_chapters -1 \
                     -fflags +bitexact -movflags +default_base_moof+skip_trailer+frag_keyframe+delay_moov -f mp4";

@@ -164,7 +164,7 @@ fn the_first_segments_are_single_gops() {
         };
         plan(&source, &options).ends()
     };
-    let short = [60, 120, 180, 240, 300, 360, 420, 480];
+    let short = [30, 60, 120, 180, 240, 300, 360, 420, 480];
     assert_eq!(ends(4, 26.0), [&short[..], &[600, 720, 780]].concat());
     assert_eq!(ends(6, 26.0), [&short[..], &[660, 780]].concat());
     assert_eq!(ends(2, 18.0), [&short[..], &[540]].concat());
@@ -179,15 +179,16 @@ fn a_short_rest_is_no_segment() {
         let plan = plan(&source, &Options::default());
         (plan.segments(), plan.target_duration())
     };
-    assert_eq!(segments(25, 1, 2.0), (1, 2));
-    assert_eq!(segments(25, 1, 2.04), (1, 3));
-    assert_eq!(segments(25, 1, 2.48), (1, 3));
-    assert_eq!(segments(25, 1, 2.52), (2, 2));
-    assert_eq!(segments(25, 1, 20.0), (9, 4));
-    assert_eq!(segments(25, 1, 20.48), (9, 4));
-    assert_eq!(segments(25, 1, 20.52), (10, 4));
+    assert_eq!(segments(25, 1, 1.0), (1, 1));
+    assert_eq!(segments(25, 1, 1.48), (1, 2));
+    assert_eq!(segments(25, 1, 1.52), (2, 1));
+    assert_eq!(segments(25, 1, 2.48), (2, 2));
+    assert_eq!(segments(25, 1, 2.52), (3, 1));
+    assert_eq!(segments(25, 1, 20.0), (10, 4));
+    assert_eq!(segments(25, 1, 20.48), (10, 4));
+    assert_eq!(segments(25, 1, 20.52), (11, 4));
     assert_eq!(segments(25, 1, 0.04), (1, 1));
-    assert_eq!(segments(1, 1, 5.0), (3, 2));
+    assert_eq!(segments(1, 1, 5.0), (4, 2));
 }
 
 #[test]

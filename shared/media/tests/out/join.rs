@@ -35,12 +35,12 @@ fn check(source: &Source, clip: &str, args: &str) {
     let stage = Stage::new();
     stage.generate(&format!("{args} {clip}"));
     let plan = in_units(source);
-    assert_eq!(plan.units.len(), 3);
+    assert_eq!(plan.units.len(), 4);
     let made = stage.produce_plan(plan, clip);
     let parts = &made.manifest.variants[0].rendition.parts;
     assert_eq!(
         parts.iter().map(|part| part.segments.len()).collect::<Vec<_>>(),
-        [1, 1, 1]
+        [1, 1, 1, 1]
     );
     let luma = stage.luma("240p.m3u8", "iw:ih:0:0");
     assert_eq!(luma.len(), 180);

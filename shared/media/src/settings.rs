@@ -37,7 +37,7 @@ pub struct Settings {
     #[arg(long, env = "TOKTIK_SANDBOX_LAUNCHER", hide = true, value_name = "PROGRAM")]
     pub sandbox_launcher: Option<PathBuf>,
 
-    /// Target length of a media segment, in seconds; those of a clip's first 16 s are 2 s long
+    /// Target length of a media segment, in seconds; those of a clip's first 16 s are 1 and 2 s long
     #[arg(long, env = "TOKTIK_SEGMENT_SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10), value_name = "SECONDS")]
     pub segment_seconds: u32,
 }

@@ -66,7 +66,9 @@ fn bytes(directory: &Path, file: &str) -> u64 {
 /// small it finds no use for all of them.
 fn at_leisure(directory: &Path, plan: &Plan, rung: &Rung, wanted: u64) -> u64 {
     let (gop, scaled) = (plan.gop_frames, scaled(rung));
-    let gop = format!("-g {gop} -keyint_min {gop} -sc_threshold 0 -flags +cgop");
+    // With the same keyframes: one more weighs in so short a clip.
+    let [half, first] = plan.first_keyframes().map(|frame| plan.seconds(frame));
+    let gop = format!("-g {gop} -keyint_min 1 -force_key_frames {half},{first} -sc_threshold 0 -flags +cgop");
     let mut told = wanted;
     let mut made = 0;
     for _ in 0..4 {

@@ -26,9 +26,10 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let warnings = ledger.warnings(overview.as_ref(), sound.as_ref());
     let mut variants = ledger.variants();
     let mut sounds = ledger.sounds();
-    level(plan, &mut variants, &mut sounds);
+    let is_whole = ledger.is_whole();
+    level(plan, is_whole, &mut variants, &mut sounds);
     let is_playable = !variants.is_empty();
-    let is_whole = ledger.is_whole() && is_playable && still.is_some();
+    let is_whole = is_whole && is_playable && still.is_some();
     let all_made = is_whole && ledger.is_settled();
     let (storyboard, preview) = overview.map_or((None, None), |made| (made.storyboard, made.preview));
     let manifest = Manifest {
@@ -64,8 +65,10 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
 const ENOUGH: usize = 2;
 
 /// While a clip grows, sound and picture end with the same segment: a player waits for neither. Rungs that are made by
-/// different units may have come to different ends; each only ever grows, and so does its sound.
-fn level(plan: &Plan, variants: &mut Vec<Variant>, sounds: &mut [Sound]) {
+/// different units may have come to different ends; each only ever grows, and so does its sound. Of what is whole there
+/// will never be more, and so it is enough.
+fn level(plan: &Plan, is_whole: bool, variants: &mut Vec<Variant>, sounds: &mut [Sound]) {
+    let planned = usize::try_from(plan.segments()).unwrap_or(usize::MAX);
     let segments = |rendition: &Rendition| rendition.segments().count();
     let pictured = variants.iter().map(|variant| segments(&variant.rendition)).max();
     let heard = sounds.iter().map(|sound| segments(&sound.rendition)).min();
@@ -74,7 +77,7 @@ fn level(plan: &Plan, variants: &mut Vec<Variant>, sounds: &mut [Sound]) {
         _ if sounds.len() < plan.sounds.len() => 0,
         heard => heard.unwrap_or(usize::MAX),
     };
-    let enough = ENOUGH.min(usize::try_from(plan.segments()).unwrap_or(usize::MAX));
+    let enough = if is_whole { 1 } else { ENOUGH.min(planned) };
     let left = Some(pictured.unwrap_or(0).min(heard))
         .filter(|left| *left >= enough)
         .unwrap_or(0);
@@ -303,6 +306,32 @@ mod tests {
         let whole = growing([true, true, true]);
         assert_eq!(segments(&whole), [6; 4]);
         assert!(whole.all_made);
+    }
+
+    #[test]
+    fn a_clip_of_which_one_segment_came_is_playable_once_no_more_will_come() {
+        let plan = a_plan(false);
+        let mut steps = units(&plan, false, true);
+        for item in &mut steps {
+            for track in item
+                .result
+                .iter_mut()
+                .flat_map(|made| made["tracks"].as_array_mut())
+                .flatten()
+            {
+                track["parts"][0]["segments"].as_array_mut().unwrap().truncate(1);
+            }
+        }
+        let whole = standing(&plan, &steps);
+        assert_eq!(
+            (whole.progress.status, segments(&whole)),
+            (Status::Playable, vec![1, 1])
+        );
+        for item in &mut steps {
+            item.state = State::Running;
+        }
+        let growing = standing(&plan, &steps);
+        assert_eq!(growing.progress.status, Status::Processing);
     }
 
     #[test]

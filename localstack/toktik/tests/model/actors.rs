@@ -378,7 +378,7 @@ impl Ffmpeg {
         Ok(Outcome::Made(made))
     }
 
-    /// Sound of two segments is published after the first, and whoever comes next goes on from there.
+    /// Sound of a clip of several units is published once it is enough to play, and whoever comes next goes on from there.
     async fn unit(&self, lease: &Lease) -> Result<Value, Failure> {
         let plan = cut(self.cut);
         let unit = plan.units.iter().find(|unit| unit.id == lease.unit).unwrap();
@@ -387,9 +387,16 @@ impl Ffmpeg {
             Work::Copy { rung } => vec![rung.as_str()],
             Work::Audio => plan.sounds.iter().map(|sound| sound.name.as_str()).collect(),
         };
+        let grows = !matches!(unit.work, Work::Video { .. }) && self.cut.units > 1;
+        let ends = plan.ends();
         let segments = match &unit.work {
-            Work::Video { .. } => 1,
-            Work::Copy { .. } | Work::Audio => self.cut.units as usize,
+            Work::Video {
+                first_frame, frames, ..
+            } => {
+                let range = *first_frame + 1..=first_frame + frames;
+                ends.iter().filter(|end| range.contains(end)).count()
+            }
+            Work::Copy { .. } | Work::Audio => ends.len(),
         };
         let unit = |parts: &[Value]| {
             let track = |name: &&str| json!({"name": name, "codecs": "c", "parts": parts});
@@ -399,19 +406,22 @@ impl Ffmpeg {
             let segments = vec![json!({"duration": 4.0, "size": 4}); segments];
             json!({"prefix": step::prefix(lease), "init_size": 1, "init_hash": 2, "segments": segments})
         };
-        let published = match segments {
-            1 => None,
-            _ => self.context.published(lease).await?,
+        let published = if grows {
+            self.context.published(lease).await?
+        } else {
+            None
         };
         let before = published.map(|before| before["tracks"][0]["parts"].clone());
         let mut parts: Vec<Value> = before.and_then(|parts| parts.as_array().cloned()).unwrap_or_default();
         self.write(lease, "init.mp4").await?;
-        if segments > 1 && parts.is_empty() {
-            let begun = unit(&[part(1)]);
+        let enough = 2;
+        if grows && parts.is_empty() {
+            let begun = unit(&[part(enough)]);
             let context = &self.context;
             context.step_progressed(Function::Transcode, lease, &begun, 1).await?;
         }
-        parts.push(part(segments - parts.len()));
+        let left = if parts.is_empty() { segments } else { segments - enough };
+        parts.push(part(left));
         Ok(unit(&parts))
     }
 }
@@ -465,7 +475,7 @@ impl Handler for Maker {
     }
 }
 
-/// The plan of a small clip: a segment for each unit.
+/// The plan of a small clip.
 fn cut(cut: Cut) -> Plan {
     let video = toktik_media::source::Video {
         stream: 0,

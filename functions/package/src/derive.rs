@@ -316,7 +316,7 @@ mod tests {
             for track in item
                 .result
                 .iter_mut()
-                .flat_map(|made| made["tracks"].as_array_mut())
+                .filter_map(|made| made["tracks"].as_array_mut())
                 .flatten()
             {
                 track["parts"][0]["segments"].as_array_mut().unwrap().truncate(1);

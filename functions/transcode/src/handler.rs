@@ -20,7 +20,7 @@ use toktik_runtime::workshop::{LATER, SOURCE, Workshop, Workshops, corrupt, is_d
 use toktik_runtime::{Context, Failure, Urgency};
 
 use crate::Settings;
-use crate::segments::{self, Pipes, Publisher, Shelves, Split};
+use crate::segments::{self, Pipes, Publisher, Shelves, Split, Tells};
 
 pub(crate) struct Handler {
     context: Context,
@@ -80,6 +80,7 @@ impl Handler {
             unit,
             workshop: &workshop,
             gauge: &gauge,
+            tells: tells(unit),
             before,
             runs: 0,
         };
@@ -124,21 +125,30 @@ fn makes_playable(plan: &Plan, unit: &Unit) -> bool {
     }
 }
 
+fn tells(unit: &Unit) -> Tells {
+    match unit.work {
+        _ if !unit.grows => Tells::AtTheEnd,
+        Work::Video { .. } => Tells::Each,
+        Work::Copy { .. } | Work::Audio => Tells::Twofold,
+    }
+}
+
 /// How far a unit's encoder stands behind others.
 fn behind(plan: &Plan, unit: &Unit) -> i32 {
     const A_LITTLE: i32 = 5;
     const A_LITTLE_MORE: i32 = 3;
     let waited_for = match urgency(plan, unit) {
         Urgency::Later => return LATER,
-        // A copy and its sound are done in no time.
-        _ if plan.copied.is_some() && makes_playable(plan, unit) => return 0,
         Urgency::Short => 0,
         Urgency::First => A_LITTLE,
     };
     match unit.work {
+        // Done in no time, as a copy is, which steps back for the sound.
+        Work::Audio if plan.copied.is_some() => 0,
         // Made far faster than it is heard, it steps back for the picture.
         Work::Audio => waited_for + A_LITTLE_MORE,
-        Work::Video { .. } | Work::Copy { .. } => waited_for,
+        Work::Copy { .. } => A_LITTLE_MORE,
+        Work::Video { .. } => waited_for,
     }
 }
 
@@ -150,6 +160,7 @@ struct Bench<'a> {
     unit: &'a Unit,
     workshop: &'a Workshop,
     gauge: &'a Gauge,
+    tells: Tells,
     /// What is published by now, by earlier attempts or by this one.
     before: Option<results::Unit>,
     /// Runs of ffmpeg so far: each stores under keys of its own.
@@ -202,11 +213,13 @@ impl Bench<'_> {
         }
     }
 
-    /// Makes a rung that was to be the source's own picture as the others are made.
+    /// Makes a rung that was to be the source's own picture as the others are made. What is published of that picture stays
+    /// until the other is whole.
     async fn encode_after_all(&mut self) -> Result<Option<results::Unit>, Failure> {
         let Work::Copy { rung } = &self.unit.work else {
             return Ok(None);
         };
+        (self.tells, self.before) = (Tells::AtTheEnd, None);
         let work = Work::Video {
             rungs: vec![rung.clone()],
             first_frame: 0,
@@ -288,13 +301,13 @@ impl Bench<'_> {
             context: self.context,
             lease: self.lease,
             before: self.before.as_ref(),
-            grows: self.unit.grows,
+            tells: self.tells,
         };
         let ended = self
             .attend(&unit, reading, held, pieces.store(&mut shelves, &publisher))
             .await;
         let made = shelves.unit(self.before.as_ref());
-        if self.unit.grows {
+        if self.tells != Tells::AtTheEnd {
             self.before.clone_from(&made);
         }
         let (ended, split) = ended?;

@@ -180,13 +180,34 @@ pub(crate) struct Publisher<'a> {
     pub(crate) lease: &'a Lease,
     /// What was published before this run.
     pub(crate) before: Option<&'a results::Unit>,
-    /// Whether anybody is told before it is whole.
-    pub(crate) grows: bool,
+    pub(crate) tells: Tells,
+}
+
+/// When anybody is told of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// When it is whole.
+    AtTheEnd,
+    /// Of each segment.
+    Each,
+    /// Each time when there is twice as much, and from two segments on: it is made many times as fast as it is played.
+    Twofold,
+}
+
+impl Tells {
+    fn of(self, segments: usize) -> bool {
+        match self {
+            Self::AtTheEnd => false,
+            Self::Each => true,
+            Self::Twofold => segments > 1 && segments.is_power_of_two(),
+        }
+    }
 }
 
 impl Publisher<'_> {
     async fn publish(&self, shelves: &Shelves) -> Result<(), Failure> {
-        let Some(unit) = shelves.unit(self.before).filter(|_| self.grows) else {
+        let unit = shelves.unit(self.before);
+        let Some(unit) = unit.filter(|unit| self.tells.of(published(unit))) else {
             return Ok(());
         };
         let result = serde_json::to_value(&unit).context("recording what was made")?;

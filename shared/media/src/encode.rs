@@ -231,7 +231,7 @@ fn picture_graph(plan: &Plan, rungs: &[&Rung], range: Range, from_start: bool) -
         name, width, height, ..
     } in lower
     {
-        let scale = format!("scale={width}:{height}:flags={}", filters::SCALER);
+        let scale = filters::scaled(*width, *height);
         graph.extend([";[from-", name, "]", &scale, ",setsar=1[", name, "]"]);
     }
     graph

@@ -241,7 +241,7 @@ impl Plan {
         let mut rungs = self.rungs.iter().collect::<Vec<_>>();
         if self.copied.is_some() {
             let rung = rungs.remove(0).name.clone();
-            units.push(unit("copy".to_owned(), false, Work::Copy { rung }));
+            units.push(unit("copy".to_owned(), true, Work::Copy { rung }));
         }
         let low = self.go_first(&rungs, options.host);
         let (high, low) = rungs.split_at(rungs.len() - low);

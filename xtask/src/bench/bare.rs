@@ -13,7 +13,7 @@ use crate::workspace::must;
 /// Runs that follow one another, each the arguments of one ffmpeg.
 type Runs = Vec<Vec<String>>;
 
-/// The same renditions by the same encoders with the same settings, as fast as ffmpeg itself is.
+/// The same renditions by the same encoders with the same settings, from one decode, and by ffmpeg's own scaler.
 pub(super) struct Ladder(Vec<Runs>);
 
 impl Ladder {

@@ -83,6 +83,21 @@ async fn a_picture_that_players_take_is_a_rung_as_it_is() {
     assert_eq!(house.messages().await, 0, "a queue is not empty");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_players_take_is_told_of_before_it_is_whole() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, filmed(house.directory(), 11)).await;
+    drain(&house, Function::Probe).await;
+    drain(&house, Function::Transcode).await;
+    let told = house.waiting(Function::Package).await;
+    let told: Vec<&str> = told.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    let of_copy = |end: &str| format!("{id}.1.transcode.copy.{end}");
+    let [begun, whole] = ["2.progressed", "completed"].map(of_copy);
+    let place = |event: &String| told.iter().position(|told| told == event);
+    assert!(place(&begun).is_some() && place(&begun) < place(&whole), "{told:#?}");
+}
+
 /// Works on a clip's units until this one has published something, and stops there, as a host does that has to.
 async fn stopped_at(house: &House, id: &str, unit: &str) -> StepItem {
     let stop = CancellationToken::new();
@@ -180,7 +195,7 @@ fn transcoding(house: &House) -> Worker {
 async fn no_clip_is_completed_before_others_are_playable() {
     let house = House::open().await;
     let user = house.user("ada").await;
-    let film = filmed(house.directory(), 6);
+    let film = filmed(house.directory(), 20);
     let mut clips = Vec::new();
     for _ in 0..10 {
         clips.push(house.upload(&user, film.clone()).await);

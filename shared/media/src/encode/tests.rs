@@ -57,10 +57,10 @@ fn picture() {
         format!(
             "{} -filter_complex_threads 2 -filter_complex \
              [0:0]setpts=PTS-round(0.04/TB),fps=30/1:start_time=0:eof_action=pass,tpad=stop=-1:stop_mode=clone,\
-             trim=start_pts=0:end_pts=180,setpts=N,scale=640:360:flags=bicubic+accurate_rnd:in_color_matrix=bt709:in_range=tv:\
-             out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,\
+             trim=start_pts=0:end_pts=180,setpts=N,setparams=field_mode=prog,\
+             zscale=w=640:h=360:f=bicubic:param_a=0:param_b=0.6:rin=limited:min=709:m=709:r=limited,format=yuv420p,setsar=1,\
              setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,split=2[360p][from-240p];\
-             [from-240p]scale=426:240:flags=bicubic+accurate_rnd,setsar=1[240p] \
+             [from-240p]zscale=w=426:h=240:f=bicubic:param_a=0:param_b=0.6,setsar=1[240p] \
              -map [360p] -c:v libx264 -preset veryfast -profile:v high -level:v 3.0 -refs 2 -crf 23 -maxrate 800000 \
              -bufsize 1600000 {TAIL} 360p.mp4 \
              -map [240p] -c:v libx264 -preset veryfast -profile:v high -level:v 2.1 -refs 2 -crf 25 -maxrate 87792 \
@@ -179,8 +179,9 @@ fn high_dynamic_range_is_mapped_after_scaling() {
     source.video.transfer = Transfer::Pq;
     let plan = planned(&source);
     let args = only(&unit_runs(&plan, &plan.units[1], Reading::Near, "in"));
-    let look = "zscale=w=640:h=360:f=bicubic:rin=limited:tin=smpte2084:pin=2020:min=2020_ncl:t=linear:npl=100,\
-                format=gbrpf32le,zscale=p=709,tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p";
+    let look = "zscale=w=640:h=360:f=bicubic:param_a=0:param_b=0.6:rin=limited:tin=smpte2084:pin=2020:min=2020_ncl:\
+                t=linear:npl=100:p=709,format=gbrpf32le,tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,\
+                format=yuv420p";
     assert!(args.contains(look), "{args}");
 }
 

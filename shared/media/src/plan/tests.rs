@@ -332,7 +332,7 @@ fn compliant(width: u32, height: u32, groups: u32) -> Source {
 #[test]
 fn a_picture_that_players_take_is_the_highest_rung_as_it_is() {
     let plan = plan(&compliant(1920, 1080, 6), &Options::default());
-    assert_eq!(ids(&plan), [("audio", true), ("copy", false), ("video-0", true)]);
+    assert_eq!(ids(&plan), [("audio", true), ("copy", true), ("video-0", true)]);
     assert_eq!(
         plan.units[1].work,
         Work::Copy {

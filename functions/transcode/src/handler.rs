@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::Lease;
+use toktik_catalog::ledger::{Lease, StepItem};
 use toktik_catalog::results;
 use toktik_events::payload::Step;
 use toktik_events::{Function, Message};
@@ -67,6 +67,9 @@ impl Handler {
             .iter()
             .find(|unit| unit.id == lease.unit)
             .ok_or_else(unknown)?;
+        if unit.waits {
+            self.until_others_are_made(&plan, &lease).await?;
+        }
         let before = match self.context.published(&lease).await? {
             Some(result) => Some(serde_json::from_value(result).context("reading what was published")?),
             None => None,
@@ -92,6 +95,33 @@ impl Handler {
             serde_json::to_value(made).context("recording what was made")?,
         ))
     }
+
+    /// Waits while somebody makes what is watched while it is made, and no longer: where nobody is at it, it may be that
+    /// whoever is to be has no room before this is done.
+    async fn until_others_are_made(&self, plan: &Plan, lease: &Lease) -> Result<(), Failure> {
+        const LOOK_AGAIN: Duration = Duration::from_millis(500);
+        loop {
+            // Also before the first look: all units of a clip are asked for at once.
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let steps = self.context.catalog.steps(lease.video_id, lease.generation).await?;
+            let now = self.context.clock.now();
+            if !growing(plan, &steps).any(|item| item.is_leased(now)) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What is still to be made of the picture that is watched while it is made.
+fn growing<'a>(plan: &Plan, steps: &'a [StepItem]) -> impl Iterator<Item = &'a StepItem> {
+    let grows = |id: &str| {
+        let mut units = plan.units.iter();
+        units.any(|unit| unit.id == id && unit.grows && matches!(unit.work, Work::Video { .. }))
+    };
+    let steps = steps
+        .iter()
+        .filter(|item| item.is_of(Function::Transcode) && !item.is_settled());
+    steps.filter(move |item| grows(&item.unit))
 }
 
 /// Who waits for a unit, if the plan is known by now: whoever handles it finds out what is wrong if it is not.

@@ -1,7 +1,7 @@
 //! `toktik bare FILE`: what ffmpeg alone would be told to make the renditions of a clip, for `cargo xtask bench`.
 //!
-//! The same encoders with the same settings as transcode's, all rungs from one decode and of ffmpeg's own scaler, as anybody
-//! would write it; without the sandbox, leases, stores and everything else that is ours.
+//! The same encoders with the same settings as transcode's, all rungs from one decode; without the sandbox, leases, stores
+//! and everything else that is ours.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +23,9 @@ const TIME: Duration = Duration::from_mins(1);
 pub struct Settings {
     /// The clip
     pub file: PathBuf,
+    /// Scale with ffmpeg's own scaler, as anybody would write it: what is scaled by ours costs less
+    #[arg(long)]
+    pub plain: bool,
     #[command(flatten)]
     pub media: settings::Settings,
 }
@@ -35,7 +38,9 @@ pub fn main(settings: &Settings) -> anyhow::Result<()> {
     let plan = planned(settings)?;
     let runs = |unit: &Unit| {
         let mut runs = encode::unit_runs(&plan, unit, Reading::Patient, input);
-        if let Work::Video { rungs, .. } = &unit.work {
+        if let Work::Video { rungs, .. } = &unit.work
+            && settings.plain
+        {
             for args in &mut runs {
                 scale_plainly(args, &plan, rungs);
             }

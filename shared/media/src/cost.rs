@@ -86,12 +86,22 @@ impl Costs {
         }
     }
 
+    /// For a second of the clip in the midst of a unit.
+    pub(crate) fn a_second(&self) -> f64 {
+        self.decode + self.make
+    }
+
     /// For a unit that shows the clip from one time to another.
     pub fn seconds(&self, from: f64, to: f64) -> f64 {
         let lead = self.lead.map_or(from, |lead| lead.min(from));
         let length = to - from;
         self.fixed + (lead + length) * self.decode + length * self.make
     }
+}
+
+/// Seconds of CPU for a second of these rungs, from one decode.
+pub(crate) fn work(plan: &Plan, rungs: &[&Rung]) -> f64 {
+    decode(&plan.source) + filter(plan, rungs) + encode(plan, rungs)
 }
 
 /// Nanoseconds of CPU that a decoder takes.

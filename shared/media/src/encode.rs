@@ -74,7 +74,13 @@ pub fn unit_runs(plan: &Plan, unit: &Unit, reading: Reading, input: &str) -> Vec
                 first: *first_frame,
                 frames: *frames,
             };
-            vec![video_args(plan, &chosen(plan, rungs), range, reading, input)]
+            vec![video_args(
+                plan,
+                &chosen(plan, rungs),
+                range,
+                reading,
+                (input, decoders(plan, unit)),
+            )]
         }
         Work::Copy { rung } => vec![copy_args(plan, rung, input)],
         Work::Audio => sound_runs(plan, input, audio_args),
@@ -131,18 +137,26 @@ fn chosen<'a>(plan: &'a Plan, names: &[String]) -> Vec<&'a Rung> {
     plan.rungs.iter().filter(|rung| names.contains(&rung.name)).collect()
 }
 
-fn video_args(plan: &Plan, rungs: &[&Rung], range: Range, reading: Reading, input: &str) -> Vec<String> {
+/// Threads that decode for a unit: as many more as keep all cores busy where others wait for it, whose memory it has.
+fn decoders(plan: &Plan, unit: &Unit) -> u32 {
+    let usual = filters::decoding_threads(&plan.source, plan.threads);
+    let is_alone = unit.grows && plan.units.iter().any(|unit| unit.waits);
+    if is_alone && usual > 1 { usual + 2 } else { usual }
+}
+
+fn video_args(
+    plan: &Plan,
+    rungs: &[&Rung],
+    range: Range,
+    reading: Reading,
+    (input, decoders): (&str, u32),
+) -> Vec<String> {
     let near = match reading {
         Reading::Near => near(plan, range.first),
         Reading::Patient => None,
     };
     let mut args: Vec<String> = near.iter().flat_map(|time| seek(*time)).collect();
-    args.extend(filters::input_until(
-        &plan.source,
-        plan.threads,
-        input,
-        until(plan, range),
-    ));
+    args.extend(filters::input_until(&plan.source, decoders, input, until(plan, range)));
     if reading == Reading::Patient {
         args.extend(strings(&["-max_error_rate", "1"]));
     }

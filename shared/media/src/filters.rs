@@ -8,10 +8,10 @@ use crate::source::{Fraction, Source, Transfer, Video};
 /// Picture and sound are made by different runs and share one clock: the file's own (`-copyts`), or the one that
 /// ffmpeg makes of clocks that jump.
 pub(crate) fn input(source: &Source, threads: u32, path: &str) -> Vec<String> {
-    input_until(source, threads, path, None)
+    input_until(source, decoding_threads(source, threads), path, None)
 }
 
-/// The same for a run that has all it needs at a time of that clock.
+/// The same by so many threads, for a run that has all it needs at a time of that clock.
 pub(crate) fn input_until(source: &Source, threads: u32, path: &str, until: Option<f64>) -> Vec<String> {
     let mut args = strings(&["-y"]);
     if !source.clock_jumps() {
@@ -21,12 +21,7 @@ pub(crate) fn input_until(source: &Source, threads: u32, path: &str, until: Opti
     args.extend(strings(&["-format_whitelist", &source.demuxer, "-f", &source.demuxer]));
     args.extend(["-codec_whitelist".to_owned(), decoder_whitelist()]);
     // ffmpeg counts frames that fail to decode, and ends with `encode::CORRUPT` when they are the greater part.
-    args.extend(strings(&[
-        "-max_error_rate",
-        "0.5",
-        "-threads",
-        &decoding_threads(source, threads).to_string(),
-    ]));
+    args.extend(strings(&["-max_error_rate", "0.5", "-threads", &threads.to_string()]));
     // Where the picture's size changes on the way, the scaler follows; a new filter graph would begin again at zero.
     args.extend(strings(&["-reinit_filter:v", "0", "-i", path]));
     if source.clock_jumps() {

@@ -5,7 +5,7 @@ mod units;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{Costs, Host};
+use crate::cost::{self, Costs, Host};
 use crate::source::{Fraction, Source};
 
 pub use copied::Copied;
@@ -70,6 +70,9 @@ pub struct Unit {
     /// whole.
     #[serde(default)]
     pub grows: bool,
+    /// It is not begun while one that grows is made, which otherwise would not keep ahead of who watches.
+    #[serde(default)]
+    pub waits: bool,
     #[serde(flatten)]
     pub work: Work,
 }
@@ -252,10 +255,19 @@ impl Plan {
             // All that is encoded, in one pass.
             units.extend(self.pieces("video", !low.is_empty(), &rungs, most, options));
         } else {
+            let waits = options.parallelism <= 1 && !self.keeps_ahead(low, options.host);
+            let high = self.pieces("video", false, high, most, options);
             units.extend(self.pieces("low", true, low, most, options));
-            units.extend(self.pieces("video", false, high, most, options));
+            units.extend(high.into_iter().map(|unit| Unit { waits, ..unit }));
         }
         units
+    }
+
+    /// Whether a host makes these rungs faster than they are played, though others are made beside them.
+    fn keeps_ahead(&self, rungs: &[&Rung], host: Host) -> bool {
+        /// Seconds of work for a second of the clip, by a reckoning for the worst: mostly it is half of that.
+        const AHEAD: f64 = 2.0;
+        cost::work(self, rungs) <= host.cpus * AHEAD
     }
 
     /// How many of these rungs, the lowest ones, get a pass of their own, so that a clip can be played before its higher
@@ -264,8 +276,7 @@ impl Plan {
         /// Seconds of work for a second of the clip, by a reckoning for the worst: mostly it is half of that.
         const AHEAD: f64 = 0.85;
         const LOW: u32 = 360;
-        let costs = Costs::of(self, rungs, host);
-        if self.copied.is_some() || costs.seconds(0.0, 1.0) - costs.seconds(0.0, 0.0) <= AHEAD {
+        if self.copied.is_some() || Costs::of(self, rungs, host).a_second() <= AHEAD {
             return rungs.len();
         }
         let low = rungs.iter().filter(|rung| rung.width.min(rung.height) <= LOW).count();
@@ -352,7 +363,12 @@ impl Plan {
 }
 
 fn unit(id: String, grows: bool, work: Work) -> Unit {
-    Unit { id, grows, work }
+    Unit {
+        id,
+        grows,
+        waits: false,
+        work,
+    }
 }
 
 /// A row of the ladder: what a picture of this short side may cost at up to 30 fps.

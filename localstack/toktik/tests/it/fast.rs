@@ -220,6 +220,36 @@ async fn no_clip_is_completed_before_others_are_playable() {
     assert!(completed <= 5, "{completed} were completed first");
 }
 
+/// In the order of events: nothing of the higher rungs is there before the lower ones are whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_the_whole_machine_to_keep_ahead_of_who_watches_has_it() {
+    let house = House::with(&["--transcode-cpus", "0.05"]).await;
+    let user = house.user("ada").await;
+    let picture = "testsrc2=size=1280x720:rate=30:duration=6";
+    let film = make(
+        house.directory(),
+        "film.mp4",
+        &["-f", "lavfi", "-i", picture, "-g", "150"],
+    );
+    let id = house.upload(&user, film).await;
+    drain(&house, Function::Probe).await;
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(transcoding(&house).run(stop.clone()));
+    until("the higher rungs are begun", PATIENCE, async || {
+        let objects = house.objects().await;
+        objects.iter().any(|key| key.contains("/video-0/")).then_some(())
+    })
+    .await;
+    let low = step(&house, &id, "low-0").await.state;
+    until("all is made", PATIENCE, async || {
+        is_made(&house, &id).await.then_some(())
+    })
+    .await;
+    stop.cancel();
+    working.await.unwrap();
+    assert_eq!(low, State::Done);
+}
+
 /// In the order of events: when all of the short clip is made, not one of ten is that were asked for before it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_clip_does_not_wait_behind_ten_long_ones() {

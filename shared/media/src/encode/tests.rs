@@ -88,6 +88,7 @@ fn from_the_middle(demuxer: &str, reading: Reading) -> String {
     let unit = Unit {
         id: "video-1".to_owned(),
         grows: false,
+        waits: false,
         work,
     };
     only(&unit_runs(&plan, &unit, reading, "in"))

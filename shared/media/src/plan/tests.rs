@@ -315,6 +315,33 @@ fn the_lowest_rungs_go_first() {
     assert_eq!(ids(&planned(640, 360)), [("audio", true), ("video-0", true)]);
 }
 
+/// Where even the lowest rungs keep all cores busy, the others wait for them.
+#[test]
+fn what_needs_the_whole_machine_to_keep_ahead_has_it() {
+    let waiting = |(width, height), cpus, parallelism| {
+        let mut source = source(width, height, Fraction::new(60, 1));
+        "hevc".clone_into(&mut source.video.codec);
+        "yuv420p10le".clone_into(&mut source.video.pixel_format);
+        source.video.transfer = Transfer::Pq;
+        let host = Host {
+            cpus,
+            ..Host::default()
+        };
+        let options = Options {
+            host,
+            parallelism,
+            ..Options::default()
+        };
+        let units = plan(&source, &options).units.into_iter();
+        units.filter(|unit| unit.waits).map(|unit| unit.id).collect::<Vec<_>>()
+    };
+    assert_eq!(waiting((3840, 2160), 2.0, 1), ["video-0"]);
+    let nobody: [&str; 0] = [];
+    assert_eq!(waiting((1920, 1080), 2.0, 1), nobody, "it is fast enough");
+    assert_eq!(waiting((3840, 2160), 8.0, 1), nobody, "there are other cores");
+    assert_eq!(waiting((3840, 2160), 2.0, 2), nobody, "there are other machines");
+}
+
 /// Two seconds each, of 8 Mbit/s.
 fn compliant(width: u32, height: u32, groups: u32) -> Source {
     let mut source = source(width, height, Fraction::new(30, 1));

@@ -21,6 +21,7 @@ fn in_units(source: &Source) -> Plan {
     let units = begins.zip(&ends).enumerate().map(|(number, (first_frame, end))| Unit {
         id: format!("video-{number}"),
         grows: false,
+        waits: false,
         work: Work::Video {
             rungs: rungs.clone(),
             first_frame,

@@ -117,12 +117,9 @@ const TAGS: &str = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:col
 
 fn converted(video: &Video, width: u32, height: u32) -> String {
     let matrix = in_matrix(video);
-    if let Some(matrix) = matrix.filter(|_| is_common(&video.pixel_format)) {
+    if let Some(matrix) = matrix.and_then(zimg).filter(|_| is_common(&video.pixel_format)) {
         let (scaled, range) = (scaled(width, height), range(video));
-        return format!(
-            "{PROGRESSIVE},{scaled}:rin={range}:min={}:m=709:r=limited",
-            zimg(matrix)
-        );
+        return format!("{PROGRESSIVE},{scaled}:rin={range}:min={matrix}:m=709:r=limited");
     }
     let matrix = match matrix {
         Some(matrix) => format!(":in_color_matrix={matrix}"),
@@ -154,25 +151,20 @@ fn is_common(format: &str) -> bool {
     matches!(format, Some("420p" | "422p" | "444p"))
 }
 
-/// The scaler's name of a matrix.
-fn zimg(matrix: &str) -> &str {
+/// The faster scaler's name of a matrix that it knows.
+fn zimg(matrix: &str) -> Option<&'static str> {
     match matrix {
-        "bt709" => "709",
-        "bt601" => "170m",
-        "smpte240m" => "240m",
-        "bt2020" => "2020_ncl",
-        other => other,
+        "bt709" => Some("709"),
+        "bt601" => Some("170m"),
+        "bt2020" => Some("2020_ncl"),
+        _ => None,
     }
 }
 
 /// The plain conversion converts no primaries: red would come out as orange.
 fn narrowed(video: &Video, width: u32, height: u32) -> String {
     let (scaled, range) = (scaled(width, height), range(video));
-    let matrix = match in_matrix(video) {
-        Some("bt2020") => "2020_ncl",
-        Some("bt709") => "709",
-        _ => "170m",
-    };
+    let matrix = in_matrix(video).and_then(zimg).unwrap_or("170m");
     format!("{PROGRESSIVE},{scaled}:rin={range}:tin=709:pin=2020:min={matrix}:t=709:p=709:m=709:r=limited")
 }
 

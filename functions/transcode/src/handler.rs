@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Lease, StepItem};
+use toktik_catalog::ledger::Lease;
 use toktik_catalog::results;
 use toktik_events::payload::Step;
 use toktik_events::{Function, Message};
@@ -16,10 +16,11 @@ use toktik_media::encode::{self, Reading};
 use toktik_media::plan::{Plan, Unit, Work};
 use toktik_media::process::RunError;
 use toktik_runtime::step::{self, Gauge, Outcome};
-use toktik_runtime::workshop::{LATER, SOURCE, Workshop, Workshops, corrupt, is_damage};
+use toktik_runtime::workshop::{SOURCE, Workshop, Workshops, corrupt, is_damage};
 use toktik_runtime::{Context, Failure, Urgency};
 
 use crate::Settings;
+use crate::order;
 use crate::segments::{self, Pipes, Publisher, Shelves, Split, Tells};
 
 pub(crate) struct Handler {
@@ -74,7 +75,10 @@ impl Handler {
             Some(result) => Some(serde_json::from_value(result).context("reading what was published")?),
             None => None,
         };
-        let workshop = self.workshops.open(self.time, cancel)?.behind(behind(&plan, unit));
+        let workshop = self
+            .workshops
+            .open(self.time, cancel)?
+            .behind(order::behind(&plan, unit));
         workshop.fetch_source(&self.context, &video).await?;
         let mut bench = Bench {
             context: &self.context,
@@ -83,7 +87,7 @@ impl Handler {
             unit,
             workshop: &workshop,
             gauge: &gauge,
-            tells: tells(unit),
+            tells: Tells::of(unit),
             before,
             runs: 0,
         };
@@ -105,23 +109,11 @@ impl Handler {
             tokio::time::sleep(LOOK_AGAIN).await;
             let steps = self.context.catalog.steps(lease.video_id, lease.generation).await?;
             let now = self.context.clock.now();
-            if !growing(plan, &steps).any(|item| item.is_leased(now)) {
+            if !order::growing(plan, &steps).any(|item| item.is_leased(now)) {
                 return Ok(());
             }
         }
     }
-}
-
-/// What is still to be made of the picture that is watched while it is made.
-fn growing<'a>(plan: &Plan, steps: &'a [StepItem]) -> impl Iterator<Item = &'a StepItem> {
-    let grows = |id: &str| {
-        let mut units = plan.units.iter();
-        units.any(|unit| unit.id == id && unit.grows && matches!(unit.work, Work::Video { .. }))
-    };
-    let steps = steps
-        .iter()
-        .filter(|item| item.is_of(Function::Transcode) && !item.is_settled());
-    steps.filter(move |item| grows(&item.unit))
 }
 
 /// Who waits for a unit, if the plan is known by now: whoever handles it finds out what is wrong if it is not.
@@ -129,57 +121,9 @@ async fn asked_for(context: &Context, step: &Step) -> anyhow::Result<Urgency> {
     let plan = context.catalog.plan(step.video_id, step.generation).await?;
     let urgency = plan.and_then(|plan| {
         let unit = plan.units.iter().find(|unit| unit.id == step.unit)?;
-        Some(urgency(&plan, unit))
+        Some(order::urgency(&plan, unit))
     });
     Ok(urgency.unwrap_or_default())
-}
-
-/// Seconds of a clip that is done before anybody has to wait for it.
-const SHORT: f64 = 15.0;
-
-/// What makes a clip playable goes before what completes another, and a short clip before long ones.
-fn urgency(plan: &Plan, unit: &Unit) -> Urgency {
-    match (plan.duration() <= SHORT, makes_playable(plan, unit)) {
-        (true, true) => Urgency::Short,
-        (false, true) => Urgency::First,
-        (true, false) if unit.grows => Urgency::First,
-        (_, false) => Urgency::Later,
-    }
-}
-
-/// Whether nobody can watch before it has begun. Where the source's own picture is there at once, no other is waited for.
-fn makes_playable(plan: &Plan, unit: &Unit) -> bool {
-    match unit.work {
-        Work::Audio | Work::Copy { .. } => true,
-        Work::Video { .. } => unit.grows && plan.copied.is_none(),
-    }
-}
-
-fn tells(unit: &Unit) -> Tells {
-    match unit.work {
-        _ if !unit.grows => Tells::AtTheEnd,
-        Work::Video { .. } => Tells::Each,
-        Work::Copy { .. } | Work::Audio => Tells::Twofold,
-    }
-}
-
-/// How far a unit's encoder stands behind others.
-fn behind(plan: &Plan, unit: &Unit) -> i32 {
-    const A_LITTLE: i32 = 5;
-    const A_LITTLE_MORE: i32 = 3;
-    let waited_for = match urgency(plan, unit) {
-        Urgency::Later => return LATER,
-        Urgency::Short => 0,
-        Urgency::First => A_LITTLE,
-    };
-    match unit.work {
-        // Done in no time, as a copy is, which steps back for the sound.
-        Work::Audio if plan.copied.is_some() => 0,
-        // Made far faster than it is heard, it steps back for the picture.
-        Work::Audio => waited_for + A_LITTLE_MORE,
-        Work::Copy { .. } => A_LITTLE_MORE,
-        Work::Video { .. } => waited_for,
-    }
 }
 
 /// A unit and what it is made with.

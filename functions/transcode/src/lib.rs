@@ -8,6 +8,7 @@
 //! Never decides what is to be made (the plan does), and never writes a playlist (playback does).
 
 mod handler;
+mod order;
 mod segments;
 
 use toktik_events::Function;

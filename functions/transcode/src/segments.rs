@@ -18,6 +18,7 @@ use toktik_events::Function;
 use toktik_media::cmaf::{self, Cut, Piece};
 use toktik_media::encode::Output;
 use toktik_media::manifest::{Part, Segment};
+use toktik_media::plan::{Unit, Work};
 use toktik_objects::Objects;
 use toktik_runtime::{Context, Failure};
 
@@ -195,7 +196,15 @@ pub(crate) enum Tells {
 }
 
 impl Tells {
-    fn of(self, segments: usize) -> bool {
+    pub(crate) fn of(unit: &Unit) -> Self {
+        match unit.work {
+            _ if !unit.grows => Self::AtTheEnd,
+            Work::Video { .. } => Self::Each,
+            Work::Copy { .. } | Work::Audio => Self::Twofold,
+        }
+    }
+
+    fn now(self, segments: usize) -> bool {
         match self {
             Self::AtTheEnd => false,
             Self::Each => true,
@@ -207,7 +216,7 @@ impl Tells {
 impl Publisher<'_> {
     async fn publish(&self, shelves: &Shelves) -> Result<(), Failure> {
         let unit = shelves.unit(self.before);
-        let Some(unit) = unit.filter(|unit| self.tells.of(published(unit))) else {
+        let Some(unit) = unit.filter(|unit| self.tells.now(published(unit))) else {
             return Ok(());
         };
         let result = serde_json::to_value(&unit).context("recording what was made")?;

@@ -132,12 +132,11 @@ fn environment(deployment: &Deployment) -> Vec<(&'static str, String)> {
     let secrets = [TOKEN_PRIVATE_KEY, TOKEN_JWKS, LINK_SECRET];
     let secrets = secrets.into_iter().filter(|key| deployment.secrets.contains(key));
     told.extend(secrets.map(|key| (key, given(key))));
-    // A request's deadline does not bind a queue worker.
-    let own = deployment
-        .environment
-        .iter()
-        .filter(|(name, _)| !name.ends_with("_DEADLINE"));
-    told.extend(own.map(|(name, value)| (*name, quoted(value))));
+    told.extend(
+        deployment
+            .environment_of_workers()
+            .map(|(name, value)| (*name, quoted(value))),
+    );
     told
 }
 

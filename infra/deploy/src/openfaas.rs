@@ -81,12 +81,11 @@ fn environment(deployment: &Deployment) -> Vec<(&'static str, String)> {
     for key in deployment.secrets {
         told.push((key, secret_value(key)));
     }
-    // What Knative's deadline asks for does not bind a queue worker: only the number of cores is the same.
-    let own = deployment
-        .environment
-        .iter()
-        .filter(|(name, _)| !name.ends_with("_DEADLINE"));
-    told.extend(own.map(|(name, value)| (*name, (*value).to_owned())));
+    told.extend(
+        deployment
+            .environment_of_workers()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
     told
 }
 

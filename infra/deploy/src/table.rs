@@ -57,6 +57,8 @@ const DEADLINE: (&str, &str) = ("TOKTIK_TRANSCODE_DEADLINE", "600");
 const STREAMS: (&str, &str) = ("TOKTIK_STREAM_LIMIT", "500");
 /// As many as transcode is granted. It stands in the plan, which probe makes.
 const CPUS: (&str, &str) = ("TOKTIK_TRANSCODE_CPUS", "2");
+/// A clip of a minute is made by so many replicas at once. It stands in the plan, too.
+const PARALLELISM: (&str, &str) = ("TOKTIK_TRANSCODE_PARALLELISM", "4");
 
 const HTTP: Deployment = Deployment {
     name: "",
@@ -140,7 +142,7 @@ pub const DEPLOYMENTS: &[Deployment] = &[
     Deployment {
         name: "probe",
         about: "looks at an upload in the sandbox; refuses it, or plans the work",
-        environment: &[DEADLINE, CPUS],
+        environment: &[DEADLINE, CPUS, PARALLELISM],
         ..MEDIA
     },
     Deployment {
@@ -200,6 +202,12 @@ impl Deployment {
 
     pub fn is_public(&self) -> bool {
         self.name == GATEWAY
+    }
+
+    /// What a queue worker is told of its own: a request's deadline does not bind it, and nobody starts others beside it.
+    pub fn environment_of_workers(&self) -> impl Iterator<Item = &(&'static str, &'static str)> {
+        let of_replicas = [DEADLINE, PARALLELISM];
+        self.environment.iter().filter(move |told| !of_replicas.contains(told))
     }
 
     /// What everybody like it is told stands in this `ConfigMap`.

@@ -13,25 +13,14 @@ use crate::workspace::must;
 /// Runs that follow one another, each the arguments of one ffmpeg.
 type Runs = Vec<Vec<String>>;
 
-/// The same renditions by the same encoders with the same settings, from one decode.
+/// The same renditions by the same encoders with the same settings, as fast as ffmpeg itself is.
 pub(super) struct Ladder(Vec<Runs>);
 
 impl Ladder {
-    /// As anybody would write it.
-    pub(super) fn plain(toktik: &Path, clip: &Path) -> Result<Self> {
-        Self::asked(toktik, clip, &["--plain"])
-    }
-
-    /// With the filters that are ours.
-    pub(super) fn of(toktik: &Path, clip: &Path) -> Result<Self> {
-        Self::asked(toktik, clip, &[])
-    }
-
     /// Asks our own program for the settings.
-    fn asked(toktik: &Path, clip: &Path, how: &[&str]) -> Result<Self> {
+    pub(super) fn of(toktik: &Path, clip: &Path) -> Result<Self> {
         let output = Command::new(toktik)
             .arg("bare")
-            .args(how)
             .arg(clip)
             .output()
             .context("cannot start toktik")?;

@@ -44,7 +44,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         .filter(wanted)
         .map(|source| {
             let file = source.file()?;
-            let ladder = Ladder::plain(toktik, &file)?;
+            let ladder = Ladder::of(toktik, &file)?;
             Ok((source, file, ladder))
         })
         .collect::<Result<_>>()?;

@@ -53,10 +53,7 @@ fn ffmpeg(directory: &Path, arguments: &str) -> String {
 
 /// Scales the source as it is to be shown on this rung.
 fn scaled(rung: &Rung) -> String {
-    format!(
-        "zscale=w={}:h={}:f=bicubic:param_a=0:param_b=0.6",
-        rung.width, rung.height
-    )
+    format!("scale={}:{}:flags=bicubic+accurate_rnd", rung.width, rung.height)
 }
 
 /// Bytes of the picture alone.

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use tokio::io::AsyncWriteExt;
@@ -56,10 +57,10 @@ impl Objects {
 
     pub async fn head(&self, key: &str) -> Result<Option<Head>, Error> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
-            Ok(head) => Ok(Some(Head {
-                size: u64::try_from(head.content_length().unwrap_or(0)).unwrap_or(0),
-                etag: unquoted(head.e_tag().unwrap_or_default()),
-            })),
+            // Whoever speaks for a store that is not there says "200" and little else.
+            Ok(head) => Ok(Some(
+                told(&head).context("the answer does not name the object's size and ETag")?,
+            )),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(failed(error, "asking for an object")),
         }
@@ -181,7 +182,14 @@ async fn pour(mut body: ByteStream, file: &mut tokio::fs::File) -> Result<(), Er
     Ok(())
 }
 
-pub(crate) fn unquoted(etag: &str) -> String {
+fn told(head: &HeadObjectOutput) -> Option<Head> {
+    Some(Head {
+        size: u64::try_from(head.content_length()?).ok()?,
+        etag: unquoted(head.e_tag()?),
+    })
+}
+
+fn unquoted(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }
 
@@ -202,4 +210,21 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     Error::Store(anyhow::Error::from(error).context(doing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_there_once_the_answer_names_its_size_and_version() {
+        let head = HeadObjectOutput::builder().content_length(7);
+        assert_eq!(told(&head.clone().build()), None);
+        assert_eq!(told(&HeadObjectOutput::builder().e_tag("\"e\"").build()), None);
+        let object = Head {
+            size: 7,
+            etag: "e".to_owned(),
+        };
+        assert_eq!(told(&head.e_tag("\"e\"").build()), Some(object));
+    }
 }

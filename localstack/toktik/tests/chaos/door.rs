@@ -96,7 +96,7 @@ async fn pass(State(door): State<Door>, request: Request) -> Response {
     // Over the harness itself the sky is always clear.
     let sky = door.of.map(|_| &door.house.sky);
     if let Some(sky) = sky
-        && let Some(answer) = sky.instead(&parts.headers).await
+        && let Some(answer) = sky.instead(&parts.method, &parts.headers).await
     {
         return answer;
     }
@@ -121,7 +121,7 @@ async fn pass(State(door): State<Door>, request: Request) -> Response {
     let body = answer.body.clone();
     let response = answer.into_response(&parts.method);
     match sky {
-        Some(sky) => sky.passed(response, &body),
+        Some(sky) => sky.passed(&parts.method, response, &body),
         None => response,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
 use tokio::sync::watch;
@@ -67,7 +67,7 @@ impl Sky {
     }
 
     /// An answer in place of the store's, if the weather is so.
-    pub(crate) async fn instead(&self, headers: &HeaderMap) -> Option<Response> {
+    pub(crate) async fn instead(&self, method: &Method, headers: &HeaderMap) -> Option<Response> {
         let weather = self.now();
         *hold(&self.met).entry(weather).or_default() += 1;
         match weather {
@@ -77,15 +77,15 @@ impl Sky {
             Weather::Hanging => {
                 // An error means that the test is over.
                 self.weather.subscribe().wait_for(|now| *now != weather).await.ok();
-                Some(broken(&Bytes::new()))
+                Some(broken(method, &Bytes::new()))
             }
         }
     }
 
     /// What becomes of the store's answer on its way.
-    pub(crate) fn passed(&self, answer: Response, body: &Bytes) -> Response {
+    pub(crate) fn passed(&self, method: &Method, answer: Response, body: &Bytes) -> Response {
         match self.now() {
-            Weather::Resetting => broken(body),
+            Weather::Resetting => broken(method, body),
             Weather::Slow => in_drops(answer, body),
             _ => answer,
         }
@@ -112,8 +112,12 @@ fn slow_down(headers: &HeaderMap) -> Response {
         .into_response()
 }
 
-/// Half of the answer, and then the connection is gone.
-fn broken(body: &Bytes) -> Response {
+/// Half of the answer, and then the connection is gone. HEAD's answer has no half: its head alone would be a whole one,
+/// and say what no store has said.
+fn broken(method: &Method, body: &Bytes) -> Response {
+    if method == Method::HEAD {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
     let half = body.slice(..body.len() / 2);
     let parts = stream::iter([Ok(half), Err(std::io::Error::other("the connection broke"))]);
     let length = (body.len() + 1).to_string();

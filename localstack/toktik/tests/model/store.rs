@@ -27,6 +27,8 @@ pub(crate) enum Ask {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: String,
+    /// Of an object that is there.
+    pub(crate) etag: Option<&'static str>,
 }
 
 impl Ask {
@@ -153,10 +155,13 @@ impl Store {
     pub(crate) fn serve(&mut self, ask: &Ask) -> Reply {
         match ask {
             Ask::Table(operation, input) => self.table(operation, &serde_json::from_str(input).unwrap()),
-            Ask::Head(key) if self.objects.contains(key) => fine(""),
+            Ask::Head(key) if self.objects.contains(key) => Reply {
+                etag: Some("\"etag\""),
+                ..fine("")
+            },
             Ask::Head(_) => Reply {
                 status: 404,
-                body: String::new(),
+                ..fine("")
             },
             Ask::List(prefix) => fine(&self.list(prefix)),
             Ask::Put(key) => {
@@ -295,6 +300,7 @@ fn fine(body: &str) -> Reply {
     Reply {
         status: 200,
         body: body.to_owned(),
+        etag: None,
     }
 }
 
@@ -302,6 +308,7 @@ fn refused(body: Value) -> Reply {
     Reply {
         status: 400,
         body: ordered(body).to_string(),
+        etag: None,
     }
 }
 

@@ -125,7 +125,12 @@ impl HttpConnector for Wire {
 
 fn response(reply: &Reply) -> HttpResponse {
     let status = StatusCode::try_from(reply.status).unwrap();
-    HttpResponse::new(status, SdkBody::from(reply.body.as_str()))
+    let mut response = HttpResponse::new(status, SdkBody::from(reply.body.as_str()));
+    if let Some(etag) = reply.etag {
+        response.headers_mut().insert("etag", etag);
+        response.headers_mut().insert("content-length", "4");
+    }
+    response
 }
 
 fn body(request: &HttpRequest) -> Value {
@@ -138,6 +143,7 @@ fn address(request: &HttpRequest) -> Reply {
     Reply {
         status: 200,
         body: json!({"QueueUrl": format!("http://sqs.model/{name}")}).to_string(),
+        etag: None,
     }
 }
 

@@ -159,9 +159,16 @@ impl Handler {
     }
 }
 
-/// A clip is ready without its MP3, and without storyboard and preview.
+/// A clip is ready without its MP3, without storyboard and preview, and without the file to take along.
 fn is_optional(step: &Step) -> bool {
-    step.step == Function::Audio.name() || step.step == Function::Thumbnail.name() && step.unit == OVERVIEW
+    let steps = [
+        (Function::Audio, ""),
+        (Function::Thumbnail, OVERVIEW),
+        (Function::Package, ""),
+    ];
+    steps
+        .iter()
+        .any(|(function, unit)| step.step == function.name() && step.unit == *unit)
 }
 
 fn exhausted(item: &StepItem) -> Trouble {

@@ -304,7 +304,8 @@ fn is_stuck(item: &StepItem, now: DateTime<Utc>) -> bool {
     let idle = match item.state {
         State::Pending | State::Failed => true,
         State::Running => !item.is_leased(now),
-        State::Done => false,
+        // Package does it, and then has to say that the clip is ready.
+        State::Done => item.is_of(Function::Package),
     };
     idle && now - item.requested_at > STUCK
 }

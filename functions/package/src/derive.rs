@@ -6,16 +6,17 @@ use toktik_catalog::results;
 use toktik_catalog::videos::Status;
 use toktik_events::Function;
 use toktik_media::manifest::{Manifest, Rendition, Sound, Variant};
-use toktik_media::plan::{Plan, Rung, Unit};
+use toktik_media::plan::{Plan, Unit};
 
 /// What the ledger says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Standing {
+    /// Ready once every step is settled, and what is required is there.
     pub(crate) progress: Progress,
-    /// Everything but the last step is settled, and what is required is there.
-    pub(crate) all_made: bool,
     /// The rung is there of which storyboard and preview are made, and nobody has ever begun to: whoever has will come again.
     pub(crate) overview_due: bool,
+    /// What it is joined of is there, and it was neither made nor given up.
+    pub(crate) download_due: bool,
 }
 
 pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
@@ -23,17 +24,22 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
     let still: Option<results::Still> = ledger.result(Function::Thumbnail, "");
     let overview: Option<results::Overview> = ledger.result(Function::Thumbnail, OVERVIEW);
     let sound: Option<results::Sound> = ledger.result(Function::Audio, "");
-    let warnings = ledger.warnings(overview.as_ref(), sound.as_ref());
+    let joined: Option<results::Joined> = ledger.result(Function::Package, "");
+    let warnings = ledger.warnings(overview.as_ref(), sound.as_ref(), joined.as_ref());
     let mut variants = ledger.variants();
     let mut sounds = ledger.sounds();
     let is_whole = ledger.is_whole();
     level(plan, is_whole, &mut variants, &mut sounds);
     let is_playable = !variants.is_empty();
-    let is_whole = is_whole && is_playable && still.is_some();
-    let all_made = is_whole && ledger.is_settled();
+    let is_ready = is_whole && is_playable && still.is_some() && ledger.is_settled();
+    let status = match (is_ready, is_playable) {
+        (true, _) => Status::Ready,
+        (false, true) => Status::Playable,
+        (false, false) => Status::Processing,
+    };
     let (storyboard, preview) = overview.map_or((None, None), |made| (made.storyboard, made.preview));
     let manifest = Manifest {
-        complete: false,
+        complete: is_ready,
         target_duration: plan.target_duration(),
         segments: Some(plan.segments()),
         variants,
@@ -42,12 +48,7 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
         storyboard,
         preview,
         mp3: sound.and_then(|made| made.mp3),
-        download: None,
-    };
-    let status = if is_playable {
-        Status::Playable
-    } else {
-        Status::Processing
+        download: joined.and_then(|made| made.download),
     };
     Standing {
         progress: Progress {
@@ -55,8 +56,8 @@ pub(crate) fn standing(plan: &Plan, steps: &[StepItem]) -> Standing {
             status,
             warnings,
         },
-        all_made,
         overview_due: ledger.is_overview_due(),
+        download_due: is_playable && ledger.is_download_due(),
     }
 }
 
@@ -133,12 +134,26 @@ impl Ledger<'_> {
         let waits = self
             .step(Function::Thumbnail, OVERVIEW)
             .is_some_and(|item| item.attempts == 0 && item.state == State::Pending);
-        let is_whole = |rung: &Rung| {
-            let made = results::made(self.plan, self.steps, &rung.name);
-            made.is_some_and(|made| made.is_whole)
-        };
         let rungs = self.plan.small_rungs().filter(|_| waits);
-        rungs.is_some_and(|rungs| rungs.into_iter().all(is_whole))
+        rungs.is_some_and(|rungs| rungs.into_iter().all(|rung| self.has_all_of(&rung.name)))
+    }
+
+    /// Where the highest rung is the source's own picture, it and its sound are there long before the others. Any other is
+    /// among the last to be made, and nothing is gained by not waiting for all.
+    fn is_download_due(&self) -> bool {
+        let (last, before): (Vec<_>, Vec<_>) = self.steps.iter().partition(|item| item.is_of(Function::Package));
+        let waits = last.iter().any(|item| !item.is_settled());
+        let all_others = before.iter().all(|item| item.is_settled());
+        let best = self
+            .plan
+            .rungs
+            .first()
+            .filter(|_| waits && (all_others || self.plan.copied.is_some()));
+        best.is_some_and(|rung| self.has_all_of(&rung.name) && rung.sound.iter().all(|sound| self.has_all_of(sound)))
+    }
+
+    fn has_all_of(&self, track: &str) -> bool {
+        results::made(self.plan, self.steps, track).is_some_and(|made| made.is_whole)
     }
 
     /// Whether every rung and every sound is there to its end.
@@ -150,13 +165,17 @@ impl Ledger<'_> {
         self.plan.units.iter().all(is_done)
     }
 
-    /// Whether nothing more will come of any step but the last.
+    /// Whether nothing more will come of any step.
     fn is_settled(&self) -> bool {
-        let before_last = self.steps.iter().filter(|item| item.step != Function::Package.name());
-        before_last.into_iter().all(StepItem::is_settled)
+        self.steps.iter().all(StepItem::is_settled)
     }
 
-    fn warnings(&self, overview: Option<&results::Overview>, sound: Option<&results::Sound>) -> Vec<String> {
+    fn warnings(
+        &self,
+        overview: Option<&results::Overview>,
+        sound: Option<&results::Sound>,
+        joined: Option<&results::Joined>,
+    ) -> Vec<String> {
         let mut warnings = Vec::new();
         warnings.extend(overview.iter().flat_map(|made| made.warnings.clone()));
         warnings.extend(sound.iter().flat_map(|made| made.warnings.clone()));
@@ -169,6 +188,9 @@ impl Ledger<'_> {
         }
         if gave_up(Function::Audio, "") {
             warnings.push("audio_failed".to_owned());
+        }
+        if gave_up(Function::Package, "") || joined.is_some_and(|made| made.download.is_none()) {
+            warnings.push("download_failed".to_owned());
         }
         warnings
     }
@@ -300,12 +322,12 @@ mod tests {
     fn a_clip_grows_by_the_units_that_follow_one_another() {
         let begun = growing([true, false, true]);
         assert_eq!(begun.progress.status, Status::Playable);
-        assert!(!begun.all_made);
         assert_eq!(segments(&begun), [2; 4], "sound runs ahead");
         assert_eq!(segments(&growing([true, true, false])), [4; 4]);
         let whole = growing([true, true, true]);
         assert_eq!(segments(&whole), [6; 4]);
-        assert!(whole.all_made);
+        assert_eq!(whole.progress.status, Status::Ready);
+        assert!(whole.progress.manifest.complete && !begun.progress.manifest.complete);
     }
 
     #[test]
@@ -358,7 +380,6 @@ mod tests {
         assert_eq!(silent.progress.status, Status::Processing);
         let both = standing(&plan, &units(&plan, true, true));
         assert_eq!(both.progress.status, Status::Playable);
-        assert!(!both.all_made, "the poster is missing");
     }
 
     #[test]
@@ -375,13 +396,47 @@ mod tests {
         let mut steps = units(&plan, true, true);
         steps.extend(pictures());
         steps.push(item("audio", "", None));
-        steps.push(item("package", "", None));
-        assert!(!standing(&plan, &steps).all_made, "the MP3 may still come");
+        assert_eq!(
+            standing(&plan, &steps).progress.status,
+            Status::Playable,
+            "the MP3 may still come"
+        );
         let mp3 = steps.iter_mut().find(|item| item.step == "audio");
         mp3.unwrap().state = State::Failed;
         let standing = standing(&plan, &steps);
-        assert!(standing.all_made);
+        assert_eq!(standing.progress.status, Status::Ready);
         assert_eq!(standing.progress.warnings, ["preview_failed", "audio_failed"]);
+    }
+
+    #[test]
+    fn what_is_taken_along_is_joined_once_the_best_picture_and_its_sound_are_whole() {
+        let plan = a_plan(true);
+        let steps = |sound_done, package: StepItem| {
+            let mut steps = units(&plan, sound_done, true);
+            steps.extend(pictures());
+            steps.push(package);
+            steps
+        };
+        let look = |sound_done, package: StepItem| standing(&plan, &steps(sound_done, package));
+        assert!(!look(false, item("package", "", None)).download_due);
+        let due = look(true, item("package", "", None));
+        assert!(due.download_due);
+        assert_eq!(due.progress.status, Status::Playable);
+        let object = json!({"key": "k", "size": 1});
+        let made = look(true, item("package", "", Some(json!({ "download": object }))));
+        assert!(!made.download_due);
+        assert_eq!(made.progress.status, Status::Ready);
+        assert_eq!(made.progress.manifest.download.unwrap().key, "k");
+        assert_eq!(made.progress.warnings, ["preview_failed"]);
+        let mut given_up = item("package", "", None);
+        given_up.state = State::Failed;
+        let impossible = item("package", "", Some(json!({ "download": null })));
+        for without in [given_up, impossible] {
+            let ready = look(true, without);
+            assert!(!ready.download_due);
+            assert_eq!(ready.progress.status, Status::Ready);
+            assert_eq!(ready.progress.warnings, ["preview_failed", "download_failed"]);
+        }
     }
 
     #[test]
@@ -411,7 +466,7 @@ mod tests {
         let overview = steps.last_mut().unwrap();
         (overview.state, overview.result) = (State::Failed, None);
         let standing = standing(&plan, &steps);
-        assert!(standing.all_made);
+        assert_eq!(standing.progress.status, Status::Ready);
         assert_eq!(standing.progress.warnings, ["storyboard_failed", "preview_failed"]);
     }
 }

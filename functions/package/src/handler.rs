@@ -1,13 +1,14 @@
 //! Reads the ledger, writes what follows from it, and says so.
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{Lease, ManifestItem, OVERVIEW, Progress};
+use toktik_catalog::ledger::{Lease, ManifestItem, OVERVIEW};
+use toktik_catalog::results;
 use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::Step;
 use toktik_events::{Function, Message, Payload};
-use toktik_media::manifest::Object;
+use toktik_media::manifest::{Manifest, Object};
 use toktik_runtime::settings::Keep;
 use toktik_runtime::step::{self, Turn};
 use toktik_runtime::{Context, Failure};
@@ -55,10 +56,11 @@ impl<J: Joiner> Handler<J> {
             let Some(look) = self.look(step).await? else {
                 return Ok(());
             };
-            let done = match (look.video.status, look.standing.all_made) {
-                (Status::Ready, _) => return self.ready(&look.video).await,
-                (Status::Processing | Status::Playable, true) => self.complete(&look, step, cancel).await?,
-                (Status::Processing | Status::Playable, false) => self.grow(&look).await?,
+            let done = match look.video.status {
+                Status::Ready => return self.ready(&look.video).await,
+                Status::Processing | Status::Playable => {
+                    self.grow(&look).await? && self.go_on(&look, step, cancel).await?
+                }
                 _ => return Ok(()),
             };
             if done {
@@ -88,26 +90,34 @@ impl<J: Joiner> Handler<J> {
     /// Writes what can be played by now. True when that is what the catalog says.
     async fn grow(&self, look: &Look) -> Result<bool, Failure> {
         let progress = &look.standing.progress;
-        let known = look.before.manifest == progress.manifest && look.video.status == progress.status;
-        if !known {
-            let now = self.context.clock.now();
-            let catalog = &self.context.catalog;
-            if !catalog
-                .advance(&look.video, look.before.revision, progress, None, now)
-                .await?
-            {
-                return Ok(false);
-            }
+        if look.before.manifest == progress.manifest && look.video.status == progress.status {
+            return Ok(true);
         }
-        if look.standing.overview_due {
+        let (before, now) = (look.before.revision, self.context.clock.now());
+        Ok(self.context.catalog.advance(&look.video, before, progress, now).await?)
+    }
+
+    /// What follows from what can be played by now. True when that is all.
+    async fn go_on(&self, look: &Look, step: &Step, cancel: &CancellationToken) -> Result<bool, Failure> {
+        let standing = &look.standing;
+        if standing.progress.status == Status::Ready {
+            let took = self.context.clock.now() - look.video.created_at;
+            tracing::info!(took_ms = took.num_milliseconds(), "a clip is ready");
+            self.ready(&look.video).await?;
+            return Ok(true);
+        }
+        if standing.overview_due {
             self.request_overview(&look.video).await?;
         }
-        if progress.status == Status::Playable {
+        if standing.progress.status == Status::Playable {
             self.context
                 .publish(Function::Package, Payload::Playable(look.video.clip()))
                 .await?;
         }
-        Ok(true)
+        if standing.download_due {
+            self.join(&standing.progress.manifest, step, cancel).await?;
+        }
+        Ok(!standing.download_due)
     }
 
     /// The rung that it is made of is there.
@@ -124,43 +134,14 @@ impl<J: Joiner> Handler<J> {
             .await?)
     }
 
-    /// Does the last step and makes the clip ready.
-    async fn complete(&self, look: &Look, step: &Step, cancel: &CancellationToken) -> Result<bool, Failure> {
-        if look.video.status == Status::Processing {
-            // People can watch while the last step runs; it rests on the status that this writes.
-            self.grow(look).await?;
-            return Ok(false);
-        }
-        let manifest = &look.standing.progress.manifest;
+    /// Makes the file to take along, which may have been all that was missing.
+    async fn join(&self, manifest: &Manifest, step: &Step, cancel: &CancellationToken) -> Result<(), Failure> {
         let work = |lease: Lease, _| async move { optional(self.joiner.join(manifest, &lease, cancel).await) };
-        match self.context.under_lease(step, cancel, work).await? {
-            Turn::Worked(lease, download) => self.finish(look, &lease, download).await,
-            Turn::Done | Turn::Over => Ok(false),
+        if let Turn::Worked(lease, download) = self.context.under_lease(step, cancel, work).await? {
+            let made = serde_json::to_value(results::Joined { download }).context("recording what was made")?;
+            self.context.catalog.finish(&lease, &made).await?;
         }
-    }
-
-    async fn finish(&self, look: &Look, lease: &Lease, download: Option<Object>) -> Result<bool, Failure> {
-        let mut progress: Progress = look.standing.progress.clone();
-        progress.status = Status::Ready;
-        progress.manifest.complete = true;
-        if download.is_none() {
-            progress.warnings.push("download_failed".to_owned());
-        }
-        progress.manifest.download = download;
-        let now = self.context.clock.now();
-        let catalog = &self.context.catalog;
-        if !catalog
-            .advance(&look.video, look.before.revision, &progress, Some(lease), now)
-            .await?
-        {
-            // Somebody changed the clip meanwhile; that is no fault of the step's.
-            catalog.interrupt(lease).await?;
-            return Ok(false);
-        }
-        let took = now - look.video.created_at;
-        tracing::info!(took_ms = took.num_milliseconds(), "a clip is ready");
-        self.ready(&look.video).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// What follows from being ready; may be repeated.

@@ -1,8 +1,8 @@
 //! Puts together what the steps have made, and says how far a clip has come.
 //!
 //! Started by `toktik.step.completed.v1`. Reads the ledger, derives from it what can be played, and writes the manifest
-//! and the status that rests on it in one transaction, under a rising revision. When everything is there, joins the
-//! best picture and sound into `download.mp4` and makes the clip ready.
+//! and the status that rests on it in one transaction, under a rising revision. When the best picture and its sound are
+//! there to the end, joins them into `download.mp4`; that is a step like any other.
 //!
 //! Emits `toktik.unit.requested.v1` for storyboard and preview when the rung is there of which thumbnail makes them,
 //! `toktik.video.playable.v1` and `toktik.video.ready.v1`. Counts nothing: the same ledger gives the same answer.

@@ -297,13 +297,12 @@ impl Catalog {
     }
 
     /// Writes the next manifest and, with it, the status that rests on it. False when another one was faster, or the
-    /// clip's fate is decided. `done` is the lease of package's last step, ended in the same transaction.
+    /// clip's fate is decided.
     pub async fn advance(
         &self,
         video: &Video,
         revision: u64,
         progress: &Progress,
-        done: Option<&Lease>,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
         let item = ManifestItem {
@@ -331,9 +330,6 @@ impl Catalog {
         }
         let mut writes = vec![update, put];
         writes.extend(feed::relist(&after)?);
-        if let Some(lease) = done {
-            writes.push(finished(lease, &serde_json::Value::Null)?);
-        }
         done_unless_condition(self.table.write(writes).await)
     }
 

@@ -47,6 +47,12 @@ pub struct Sound {
     pub warnings: Vec<String>,
 }
 
+/// What package joined; none if it could not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Joined {
+    pub download: Option<Object>,
+}
+
 /// What has been made of a rung or a sound so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {

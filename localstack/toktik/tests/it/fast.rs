@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::{State, StepItem};
+use toktik_catalog::ledger::{Begin, State, StepItem};
 use toktik_check::{Report, check};
 use toktik_events::Function;
 use toktik_media::manifest::Manifest;
@@ -96,6 +97,38 @@ async fn a_picture_that_players_take_is_told_of_before_it_is_whole() {
     let [begun, whole] = ["2.progressed", "completed"].map(of_copy);
     let place = |event: &String| told.iter().position(|told| told == event);
     assert!(place(&begun).is_some() && place(&begun) < place(&whole), "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_players_take_is_there_to_take_along_before_its_rungs_are() {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, filmed(house.directory(), 7)).await;
+    drain(&house, Function::Probe).await;
+    let (video, catalog) = (id.parse().unwrap(), &house.context.catalog);
+    let rungs = catalog.begin(video, 1, "transcode", "video-0", house.now()).await;
+    let Begin::Started(rungs) = rungs.unwrap() else {
+        panic!("somebody is at the rungs")
+    };
+    for function in [Function::Transcode, Function::Package] {
+        drain(&house, function).await;
+    }
+    assert_eq!(house.video(&id, None).await["status"], "playable");
+    let early = manifest(&house, &id).await;
+    assert_eq!(early.variants.len(), 1, "a rung was made");
+    let download = early.download.unwrap();
+    let stored = house.context.objects.head(&download.key).await.unwrap().unwrap();
+    assert_eq!(stored.size, download.size);
+
+    catalog.interrupt(&rungs).await.unwrap();
+    // Whoever was asked found somebody at it, and waits.
+    house.advance(TimeDelta::minutes(6));
+    house.sweep().await;
+    house.drain().await;
+    assert_eq!(house.video(&id, None).await["status"], "ready");
+    let whole = manifest(&house, &id).await;
+    assert_eq!(whole.download, Some(download), "it was made once");
+    assert!(whole.variants.len() > 1);
 }
 
 /// Works on a clip's units until this one has published something, and stops there, as a host does that has to.

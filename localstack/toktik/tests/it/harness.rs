@@ -308,7 +308,7 @@ impl House {
             warnings: Vec::new(),
         };
         let video = self.kept(&id).await;
-        assert!(catalog.advance(&video, 0, &progress, None, self.now()).await.unwrap());
+        assert!(catalog.advance(&video, 0, &progress, self.now()).await.unwrap());
         id
     }
 

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use toktik_catalog::ledger::State;
+use toktik_catalog::ledger::{Begin, Lease, MAX_ATTEMPTS, State};
 use toktik_catalog::videos::{Status, Video};
 use toktik_events::payload::Clip;
 use toktik_events::{Function, Message, Payload};
@@ -18,6 +18,7 @@ use crate::harness::{House, User};
 
 /// When whoever wrote an event into the outbox has had its chance to publish it.
 const OVERDUE: TimeDelta = TimeDelta::seconds(31);
+const LEASE_OVER: TimeDelta = TimeDelta::seconds(31);
 const STUCK: TimeDelta = TimeDelta::minutes(6);
 /// URLs for uploading are good for an hour; what began in time may take another.
 const URL_OVER: TimeDelta = TimeDelta::minutes(61);
@@ -243,6 +244,63 @@ async fn a_lost_word_of_a_finished_step_is_made_up_for() {
     house.advance(STUCK);
     house.sweep().await;
     assert_eq!(known(&house, &id).await.status, Status::Ready);
+}
+
+/// A silent clip of which all is made but the file to take along, and nobody knows.
+async fn all_but_joined() -> (House, String) {
+    let house = House::open().await;
+    let user = house.user("ada").await;
+    let id = house.upload(&user, silent_clip(house.directory(), 2)).await;
+    let (pictures, package) = (Function::Thumbnail, Function::Package);
+    drain(
+        &house,
+        &[Function::Probe, Function::Transcode, pictures, package, pictures],
+    )
+    .await;
+    house.lose(package).await;
+    (house, id)
+}
+
+/// Somebody takes the step that joins.
+async fn joins(house: &House, id: &str) -> Lease {
+    let begun = house
+        .context
+        .catalog
+        .begin(id.parse().unwrap(), 1, "package", "", house.now());
+    match begun.await.unwrap() {
+        Begin::Started(lease) => lease,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn is_ready_without_a_download(house: &House, id: &str) {
+    assert_eq!(known(house, id).await.status, Status::Playable);
+    house.advance(STUCK);
+    house.sweep().await;
+    let video = known(house, id).await;
+    assert_eq!(
+        (video.status, video.warnings),
+        (Status::Ready, vec!["download_failed".to_owned()])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_of_which_all_is_made_becomes_ready_though_the_last_word_was_lost() {
+    let (house, id) = all_but_joined().await;
+    let lease = joins(&house, &id).await;
+    let made = json!({ "download": null });
+    assert!(house.context.catalog.finish(&lease, &made).await.unwrap());
+    is_ready_without_a_download(&house, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_that_kills_whoever_joins_it_becomes_ready_without() {
+    let (house, id) = all_but_joined().await;
+    for _ in 0..MAX_ATTEMPTS {
+        joins(&house, &id).await;
+        house.advance(LEASE_OVER);
+    }
+    is_ready_without_a_download(&house, &id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

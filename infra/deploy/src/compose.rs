@@ -128,6 +128,10 @@ fn environment(deployment: &Deployment) -> Vec<(&'static str, String)> {
         told.push(("TOKTIK_STORE_BESIDE_API", quoted("true")));
     } else {
         told.push(("TOKTIK_HOST", "queue".to_owned()));
+        if deployment.function() == Some(Function::Transcode) {
+            // There is one of each, so that nobody else waits for what it takes.
+            told.push(("TOKTIK_EXPRESS", quoted("1")));
+        }
     }
     let secrets = [TOKEN_PRIVATE_KEY, TOKEN_JWKS, LINK_SECRET];
     let secrets = secrets.into_iter().filter(|key| deployment.secrets.contains(key));

@@ -17,7 +17,7 @@ use toktik_events::{Function, Message, Payload};
 use toktik_identity::VerifySettings;
 use toktik_media::sandbox;
 use toktik_media::settings::{Settings as Media, Units};
-use toktik_runtime::settings::Common;
+use toktik_runtime::settings::{Common, Server};
 use toktik_runtime::worker::Worker;
 use toktik_runtime::{
     Clock, Context, Serverless, Service, allow_connections, concurrency, server, stop_signal, telemetry,
@@ -32,6 +32,13 @@ use crate::{api, control, provision};
 const LEASE_CHECK: Duration = Duration::from_secs(1);
 /// Sound and picture of a clip that somebody waits for are made side by side.
 const EXPRESS: usize = 2;
+fn express(function: Function, server: &Server) -> usize {
+    match function {
+        Function::Transcode => server.express.unwrap_or(EXPRESS),
+        _ => 0,
+    }
+}
+
 /// In the data directory.
 pub(crate) const SCRATCH: &str = "scratch";
 
@@ -167,7 +174,7 @@ impl Assembly {
                     handler,
                     context: context.clone(),
                     concurrency: concurrency(function, &settings.common.server),
-                    express: if function == Function::Transcode { EXPRESS } else { 0 },
+                    express: express(function, &settings.common.server),
                 });
             }
         }

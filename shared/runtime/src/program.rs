@@ -124,13 +124,14 @@ async fn work(
         .context("binding the address of /metrics")?;
     let address = listener.local_addr()?;
     let operations = server::serve(listener, server::operations(), stop.clone());
-    tracing::info!(%function, concurrency, metrics = %address, "working");
+    let express = common.server.express.unwrap_or(0);
+    tracing::info!(%function, concurrency, express, metrics = %address, "working");
     let worker = Worker {
         function,
         handler,
         context,
         concurrency,
-        express: 0,
+        express,
     };
     let ((), served) = tokio::join!(worker.run(stop), operations);
     served

@@ -52,6 +52,11 @@ pub struct Server {
     /// for transcode
     #[arg(long, env = "TOKTIK_CONCURRENCY")]
     pub concurrency: Option<NonZeroUsize>,
+    /// For the only worker of a queue: it takes all that the queue has, and handles so many events beside the others that make
+    /// a clip playable, and so many of short clips. Of several workers it would leave the others idle. Unset: a queue worker
+    /// handles what comes first; `up` has 2 for transcode
+    #[arg(long, env = "TOKTIK_EXPRESS", value_name = "EVENTS")]
+    pub express: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

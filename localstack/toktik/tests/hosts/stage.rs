@@ -163,7 +163,8 @@ async fn start(function: Function, host: Host<'_>, cloud: &str, directory: &Path
         .env("TOKTIK_SCRATCH_DIR", directory);
     match host {
         Host::Http { broker } => command.env("TOKTIK_HOST", "http").env("TOKTIK_EVENTS_SINK", broker),
-        Host::Queue => command.env("TOKTIK_HOST", "queue"),
+        // The only worker of each queue; what is urgent matters to transcode alone.
+        Host::Queue => command.env("TOKTIK_HOST", "queue").env("TOKTIK_EXPRESS", "1"),
     };
     let works = matches!(host, Host::Queue) && function.takes_events();
     Running::start(&mut command, if works { "metrics=" } else { "address=" }).await

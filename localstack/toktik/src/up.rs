@@ -34,7 +34,7 @@ const LEASE_CHECK: Duration = Duration::from_secs(1);
 const EXPRESS: usize = 2;
 fn express(function: Function, server: &Server) -> usize {
     match function {
-        Function::Transcode => server.express.unwrap_or(EXPRESS),
+        Function::Transcode => server.express.map_or(EXPRESS, usize::from),
         _ => 0,
     }
 }

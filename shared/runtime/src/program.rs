@@ -124,7 +124,7 @@ async fn work(
         .context("binding the address of /metrics")?;
     let address = listener.local_addr()?;
     let operations = server::serve(listener, server::operations(), stop.clone());
-    let express = common.server.express.unwrap_or(0);
+    let express = common.server.express.map_or(0, usize::from);
     tracing::info!(%function, concurrency, express, metrics = %address, "working");
     let worker = Worker {
         function,

@@ -56,7 +56,7 @@ pub struct Server {
     /// a clip playable, and so many of short clips. Of several workers it would leave the others idle. Unset: a queue worker
     /// handles what comes first; `up` has 2 for transcode
     #[arg(long, env = "TOKTIK_EXPRESS", value_name = "EVENTS")]
-    pub express: Option<usize>,
+    pub express: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

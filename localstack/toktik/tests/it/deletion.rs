@@ -279,7 +279,12 @@ async fn while_its_mp3_is_made_though_it_can_be_watched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_it_is_put_together() {
-    let scene = Scene::after(&[Function::Probe, Function::Transcode]).await;
+    let scene = Scene::after(&TO_PLAY).await;
+    for function in [Function::Thumbnail, Function::Audio] {
+        let worker = scene.house.worker(function);
+        worker.drain(&CancellationToken::new()).await.unwrap();
+    }
+    scene.is("playable").await;
     scene.deleted_during(Function::Package, "").await;
 }
 

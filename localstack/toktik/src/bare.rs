@@ -51,7 +51,9 @@ async fn planned(settings: &Settings) -> anyhow::Result<Plan> {
         budget: &Budget::new(TIME),
         cancel: &CancellationToken::new(),
     };
-    let source = probe::probe(&Runner::new(&settings.media)?, request).await?;
+    let mut source = probe::probe(&Runner::new(&settings.media)?, request).await?;
+    // Its rungs are made of one decode, and all of them of all pictures.
+    source.weight.thins = false;
     Ok(plan::plan(&source, &Options::default()))
 }
 

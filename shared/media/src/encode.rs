@@ -79,7 +79,7 @@ pub fn unit_runs(plan: &Plan, unit: &Unit, reading: Reading, input: &str) -> Vec
                 &chosen(plan, rungs),
                 range,
                 reading,
-                (input, decoders(plan, unit)),
+                (input, Decoding::of(plan, unit)),
             )]
         }
         Work::Copy { rung } => vec![copy_args(plan, rung, input)],
@@ -137,11 +137,25 @@ fn chosen<'a>(plan: &'a Plan, names: &[String]) -> Vec<&'a Rung> {
     plan.rungs.iter().filter(|rung| names.contains(&rung.name)).collect()
 }
 
-/// Threads that decode for a unit: as many more as keep all cores busy where others wait for it, whose memory it has.
-fn decoders(plan: &Plan, unit: &Unit) -> u32 {
-    let usual = filters::decoding_threads(&plan.source, plan.threads);
-    let is_alone = unit.grows && plan.units.iter().any(|unit| unit.waits);
-    if is_alone && usual > 1 { usual + 2 } else { usual }
+/// How the source is decoded for a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Decoding {
+    threads: u32,
+    /// Every second picture is left out, and the one before it is shown twice.
+    thinned: bool,
+}
+
+impl Decoding {
+    /// Where the host would fall behind who watches if it did anything else, the others wait: their memory is there for
+    /// threads that keep all cores busy, and half of the pictures has to do.
+    fn of(plan: &Plan, unit: &Unit) -> Self {
+        let usual = filters::decoding_threads(&plan.source, plan.threads);
+        let is_alone = unit.grows && plan.units.iter().any(|unit| unit.waits);
+        Self {
+            threads: if is_alone && usual > 1 { usual + 2 } else { usual },
+            thinned: is_alone && plan.source.weight.thins,
+        }
+    }
 }
 
 fn video_args(
@@ -149,21 +163,29 @@ fn video_args(
     rungs: &[&Rung],
     range: Range,
     reading: Reading,
-    (input, decoders): (&str, u32),
+    (input, decoding): (&str, Decoding),
 ) -> Vec<String> {
     let near = match reading {
         Reading::Near => near(plan, range.first),
         Reading::Patient => None,
     };
     let mut args: Vec<String> = near.iter().flat_map(|time| seek(*time)).collect();
-    args.extend(filters::input_until(&plan.source, decoders, input, until(plan, range)));
+    if decoding.thinned {
+        args.extend(strings(&["-skip_frame", "noref"]));
+    }
+    args.extend(filters::input_until(
+        &plan.source,
+        decoding.threads,
+        input,
+        until(plan, range),
+    ));
     if reading == Reading::Patient {
         args.extend(strings(&["-max_error_rate", "1"]));
     }
     args.extend(strings(&["-filter_complex_threads", &plan.threads.to_string()]));
     args.extend([
         "-filter_complex".to_owned(),
-        picture_graph(plan, rungs, range, near.is_none()),
+        picture_graph(plan, rungs, (range, near.is_none()), decoding.thinned),
     ]);
     for rung in rungs {
         args.extend(rung_args(plan, rung, range));
@@ -231,7 +253,7 @@ fn until(plan: &Plan, range: Range) -> Option<f64> {
 
 /// One decode. The lower rungs are scaled from the highest one's picture, so that a 4k source is scaled and
 /// tone-mapped once.
-fn picture_graph(plan: &Plan, rungs: &[&Rung], range: Range, from_start: bool) -> String {
+fn picture_graph(plan: &Plan, rungs: &[&Rung], (range, from_start): (Range, bool), thinned: bool) -> String {
     let Some((top, lower)) = rungs.split_first() else {
         return String::new();
     };
@@ -240,7 +262,9 @@ fn picture_graph(plan: &Plan, rungs: &[&Rung], range: Range, from_start: bool) -
     let look = filters::sdr(video, top.width, top.height);
     let copies = labels(lower.iter().map(|rung| format!("from-{}", rung.name)));
     let picture = filters::picture(&plan.source);
-    let mut graph = format!("{picture},{grid},{look},split={}[{}]{copies}", rungs.len(), top.name);
+    // A picture that stands for two is scaled once.
+    let (first, then) = if thinned { (look, grid) } else { (grid, look) };
+    let mut graph = format!("{picture},{first},{then},split={}[{}]{copies}", rungs.len(), top.name);
     for Rung {
         name, width, height, ..
     } in lower

@@ -4,6 +4,7 @@
 //! One run of ffprobe answers everything, since starting it costs more than reading a short clip. The decision is a
 //! pure function of what it printed. Pictures are not decoded: that a clip is damaged inside shows while encoding.
 
+mod boxes;
 mod choice;
 mod codecs;
 mod common;
@@ -11,6 +12,7 @@ mod decide;
 mod extent;
 mod listing;
 mod shape;
+mod thinned;
 mod timing;
 mod unheard;
 mod words;
@@ -26,7 +28,7 @@ use self::extent::Extent;
 use self::words::{corrupt, cut_short, too_many_packets, unsupported};
 use crate::process::{Budget, Job, Limits, Output, RunError, Runner, Tool};
 use crate::sniff::{self, Container};
-use crate::source::{Gop, Source};
+use crate::source::Source;
 
 pub use codecs::decoder_whitelist;
 
@@ -80,30 +82,42 @@ pub async fn probe(runner: &Runner, request: Request<'_>) -> Result<Source, Prob
         (Err(ProbeError::Rejected(rejection)), Some(unopened)) if rejection.code == RejectionCode::UnsupportedCodec => {
             Err(unopened.into())
         }
-        (Ok((mut source, candidate)), _) => {
+        (Ok((mut source, samples)), _) => {
             source.weight.bytes = size;
-            source.gops = match candidate {
-                Some(candidate) => confirmed(request.file, candidate).await?,
-                None => Vec::new(),
-            };
+            if let Some(samples) = samples {
+                confirm(request.file, samples, &mut source).await?;
+            }
             Ok(source)
         }
         (Err(error), _) => Err(error),
     }
 }
 
-/// The groups of a picture that can be taken as it is; none if a look at its samples says otherwise.
-async fn confirmed(file: &Path, candidate: common::Candidate) -> Result<Vec<Gop>, ProbeError> {
+/// What the listing says of the picture, if its samples confirm it.
+#[derive(Clone, Debug, PartialEq)]
+enum Samples {
+    /// It can be taken as it is.
+    Common(common::Candidate),
+    /// Every second one of it can be left undecoded.
+    Thinned(thinned::Candidate),
+}
+
+async fn confirm(file: &Path, samples: Samples, source: &mut Source) -> Result<(), ProbeError> {
     let file = file.to_owned();
-    let gops = tokio::task::spawn_blocking(move || {
-        let confirmed = common::confirmed(&file, &candidate)?;
-        Ok(if confirmed { candidate.gops } else { Vec::new() })
+    let looked = tokio::task::spawn_blocking(move || {
+        let confirmed = match &samples {
+            Samples::Common(candidate) => common::confirmed(&file, candidate),
+            Samples::Thinned(candidate) => thinned::confirmed(&file, candidate),
+        };
+        confirmed.map(|confirmed| confirmed.then_some(samples))
     });
-    Ok(gops
-        .await
-        .map_err(io::Error::other)
-        .flatten()
-        .map_err(RunError::Spawn)?)
+    let confirmed = looked.await.map_err(io::Error::other).flatten();
+    match confirmed.map_err(RunError::Spawn)? {
+        Some(Samples::Common(candidate)) => source.gops = candidate.gops,
+        Some(Samples::Thinned(_)) => source.weight.thins = true,
+        None => {}
+    }
+    Ok(())
 }
 
 /// What is decided on such a listing, for `fuzz/` alone.

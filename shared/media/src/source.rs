@@ -54,6 +54,9 @@ pub struct Weight {
     pub picture_bytes: u64,
     /// Longest time from one keyframe to the next, or to the end: so much may have to be decoded before a time.
     pub keyframe_gap: f64,
+    /// Every second picture can be left undecoded, since no other refers to it.
+    #[serde(default)]
+    pub thins: bool,
 }
 
 impl Source {

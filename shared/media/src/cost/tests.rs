@@ -27,6 +27,7 @@ pub(crate) fn minute(codec: &str, (width, height): (u32, u32), rate: u32, bit_ra
             bytes: bit_rate * 60 / 8,
             picture_bytes: bit_rate * 60 / 8,
             keyframe_gap: 2.0,
+            thins: false,
         },
         gops: Vec::new(),
     }

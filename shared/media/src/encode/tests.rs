@@ -1,4 +1,5 @@
 use super::*;
+use crate::cost::Host;
 use crate::plan::{Options, plan};
 use crate::source::{Source, Transfer, Video, Weight};
 
@@ -74,6 +75,39 @@ const TAIL: &str = "-g 60 -keyint_min 1 -sc_threshold 0 -flags +cgop+bitexact -f
                     -color_trc bt709 -colorspace bt709 -color_range tv -fps_mode passthrough \
                     -bsf:v filter_units=remove_types=6 -video_track_timescale 10020 -map_metadata -1 -map_chapters -1 \
                     -fflags +bitexact -movflags +default_base_moof+skip_trailer+frag_keyframe+delay_moov -f mp4";
+
+/// The lowest rungs of a 4k60 clip that thins, on a host where the others wait for them or not.
+fn first_of_4k60(cpus: f64) -> String {
+    let mut source = source();
+    (source.video.width, source.video.height) = (3840, 2160);
+    source.video.frame_rate = Fraction::new(60, 1);
+    source.weight.thins = true;
+    let host = Host {
+        cpus,
+        ..Options::default().host
+    };
+    let plan = plan(
+        &source,
+        &Options {
+            host,
+            ..Options::default()
+        },
+    );
+    let unit = plan.units.iter().find(|unit| unit.id == "low-0").expect("a low pass");
+    only(&unit_runs(&plan, unit, Reading::Near, "in"))
+}
+
+#[test]
+fn every_second_picture_where_the_host_would_fall_behind() {
+    let few = first_of_4k60(1.0);
+    assert!(few.starts_with("-skip_frame noref -y "), "{few}");
+    // One that stands for two is scaled once.
+    let (scaled, doubled) = (few.find("zscale=").unwrap(), few.find("fps=60/1").unwrap());
+    assert!(scaled < doubled, "{few}");
+
+    let all = first_of_4k60(4.0);
+    assert!(!all.contains("-skip_frame"), "{all}");
+}
 
 /// The second segment of a clip in this format.
 fn from_the_middle(demuxer: &str, reading: Reading) -> String {

@@ -478,7 +478,7 @@ proptest! {
         let mut source = source(width, height, Fraction::new(num, den));
         source.demuxer = demuxer.to_owned();
         source.duration = duration;
-        source.weight = Weight { bytes, picture_bytes: bytes / 2, keyframe_gap };
+        source.weight = Weight { bytes, picture_bytes: bytes / 2, keyframe_gap, thins: false };
         let host = Host { cpus, deadline };
         let plan = plan(&source, &Options { host, unit_seconds, ..Options::default() });
         check_tiles(&plan)?;

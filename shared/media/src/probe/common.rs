@@ -7,12 +7,12 @@
 //! says, and is described once for all.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::boxes::{Description, described};
 use super::listing::{Listing, Packet, Stream};
-use super::unheard::{child, index};
 use crate::filters;
 use crate::source::{Gop, Source, Transfer};
 
@@ -113,7 +113,8 @@ fn order_shown(packets: &[&Packet]) -> Option<Vec<usize>> {
 /// Whether the samples are what the listing says.
 pub(super) fn confirmed(file: &Path, candidate: &Candidate) -> io::Result<bool> {
     let mut file = File::open(file)?;
-    let Some(length) = length_size(&mut file, candidate.stream)? else {
+    let description = described(&mut file, candidate.stream, *b"avc1", *b"avcC")?;
+    let Some(length) = description.as_ref().and_then(length_size) else {
         return Ok(false);
     };
     for sample in &candidate.samples {
@@ -126,31 +127,11 @@ pub(super) fn confirmed(file: &Path, candidate: &Candidate) -> io::Result<bool> 
 
 /// Bytes of the length before each unit, where the picture has one description with one set of parameters (ISO/IEC
 /// 14496-15 5.3.3.1).
-fn length_size(file: &mut File, stream: u32) -> io::Result<Option<usize>> {
-    let Some(place) = index(file)? else {
-        return Ok(None);
-    };
-    let mut bytes = vec![0; usize::try_from(place.end - place.start).map_err(io::Error::other)?];
-    file.seek(SeekFrom::Start(place.start))?;
-    file.read_exact(&mut bytes)?;
-    Ok(described_once(&bytes, usize::try_from(stream).unwrap_or(usize::MAX)))
-}
-
-/// Baseline, Main and High.
-const PROFILES: [u8; 3] = [66, 77, 100];
-
-fn described_once(index: &[u8], stream: usize) -> Option<usize> {
-    /// Before the boxes of a sample entry: ISO/IEC 14496-12 12.1.3.
-    const FIELDS: usize = 78;
-    let mut place = child(index, 0..index.len(), *b"trak", stream)?;
-    for kind in [*b"mdia", *b"minf", *b"stbl", *b"stsd"] {
-        place = child(index, place, kind, 0)?;
-    }
-    let entries = index.get(place.start + 4..place.end)?.first_chunk()?;
-    let entry = child(index, place.start + 8..place.end, *b"avc1", 0)?;
-    let record = child(index, entry.start + FIELDS..entry.end, *b"avcC", 0)?;
-    let record = index.get(record)?;
-    let once = u32::from_be_bytes(*entries) == 1 && record.get(5)? & 0x1f == 1 && PROFILES.contains(record.get(1)?);
+fn length_size(description: &Description) -> Option<usize> {
+    /// Baseline, Main and High.
+    const PROFILES: [u8; 3] = [66, 77, 100];
+    let record = &description.record;
+    let once = description.entries == 1 && record.get(5)? & 0x1f == 1 && PROFILES.contains(record.get(1)?);
     let [high, low] = *record.get(6..)?.first_chunk()?;
     let pictures = record.get(8 + usize::from(u16::from_be_bytes([high, low])))?;
     (once && *pictures == 1).then_some(usize::from(record.get(4)? & 3) + 1)

@@ -2,26 +2,24 @@
 
 use toktik_events::{Rejection, RejectionCode};
 
-use super::ProbeError;
 use super::choice::{earliest, picture, sound};
-use super::common::{Candidate, groups};
 use super::listing::{Listing, Stream};
 use super::shape::{beyond_decoders, displayed};
 use super::timing::{Declared, Timing, counted, timing};
 use super::words::{corrupt, too_long};
+use super::{ProbeError, Samples, common, thinned};
 use crate::process::{Output, RunError};
 use crate::settings::GRACE;
 use crate::sniff::Container;
 use crate::source::{Audio, Fraction, Source, Transfer, Video, Weight};
 
-/// `said`: bytes of film that the container claims to have, if it does. With it comes whether the picture can be taken as it
-/// is, as far as the listing says.
+/// `said`: bytes of film that the container claims to have, if it does. With it comes what the samples are to confirm.
 pub(super) fn decide(
     output: &Output,
     container: Container,
     max_duration: f64,
     said: u64,
-) -> Result<(Source, Option<Candidate>), ProbeError> {
+) -> Result<(Source, Option<Samples>), ProbeError> {
     // Names of pixel formats and the like are ASCII; anything else must not cost the clip.
     let text = String::from_utf8_lossy(&output.stdout);
     let listing: Listing = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
@@ -35,8 +33,9 @@ pub(super) fn decide(
     if is_full_of_holes(&listing, &source, said) {
         return Err(corrupt().into());
     }
-    let candidate = groups(&listing, &source);
-    Ok((source, candidate))
+    let common = common::groups(&listing, &source).map(Samples::Common);
+    let samples = common.or_else(|| thinned::pictures(&listing, &source).map(Samples::Thinned));
+    Ok((source, samples))
 }
 
 /// Whether the file has room for more than twice the frames that were found, and says or shows by their times that it
@@ -92,6 +91,7 @@ fn source(listing: &Listing, container: Container, max_duration: f64) -> Result<
             bytes: 0,
             picture_bytes,
             keyframe_gap: timing.keyframe_gap,
+            thins: false,
         },
         gops: Vec::new(),
     })

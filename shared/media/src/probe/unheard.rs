@@ -6,12 +6,10 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::Range;
 use std::path::Path;
 
-/// Larger indexes belong to films of many hours.
-const MOST: u64 = 64 << 20;
-const BOXES: usize = 100_000;
+use super::boxes::{child, index};
+
 const FREE: &[u8; 4] = b"free";
 
 /// The number of the stream that made ffprobe give up.
@@ -37,36 +35,6 @@ pub(super) fn hide(file: &Path, stream: usize) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Where the content of `moov` lies.
-pub(super) fn index(file: &mut (impl Read + Seek)) -> io::Result<Option<Range<u64>>> {
-    let size = file.seek(SeekFrom::End(0))?;
-    let mut place = 0_u64;
-    for _ in 0..BOXES {
-        if place.saturating_add(16) > size {
-            return Ok(None);
-        }
-        file.seek(SeekFrom::Start(place))?;
-        let (mut short, mut kind, mut long) = ([0; 4], [0; 4], [0; 8]);
-        file.read_exact(&mut short)?;
-        file.read_exact(&mut kind)?;
-        file.read_exact(&mut long)?;
-        let (begin, length) = match u32::from_be_bytes(short) {
-            0 => (8, size - place),
-            1 => (16, u64::from_be_bytes(long)),
-            length => (8, u64::from(length)),
-        };
-        let Some(end) = place.checked_add(length).filter(|_| length >= begin) else {
-            return Ok(None);
-        };
-        if kind == *b"moov" {
-            let content = place + begin..end.min(size);
-            return Ok((content.end - content.start <= MOST).then_some(content));
-        }
-        place = end;
-    }
-    Ok(None)
-}
-
 /// Where the name of the box stands that describes the track with this number.
 fn description_of(index: &[u8], stream: usize) -> Option<usize> {
     let mut place = child(index, 0..index.len(), *b"trak", stream)?;
@@ -74,27 +42,6 @@ fn description_of(index: &[u8], stream: usize) -> Option<usize> {
         place = child(index, place, kind, 0)?;
     }
     Some(place.start - 4)
-}
-
-/// The content of the n-th box of this kind.
-pub(super) fn child(bytes: &[u8], within: Range<usize>, kind: [u8; 4], nth: usize) -> Option<Range<usize>> {
-    let mut place = within.start;
-    let mut seen = 0;
-    loop {
-        let header = bytes.get(place..within.end)?.first_chunk::<8>()?;
-        let [a, b, c, d, name @ ..] = *header;
-        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
-        let end = place
-            .checked_add(length)
-            .filter(|end| *end <= within.end && length >= 8)?;
-        if name == kind {
-            if seen == nth {
-                return Some(place + 8..end);
-            }
-            seen += 1;
-        }
-        place = end;
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use toktik_media::cost::Host;
 use toktik_media::plan::{Options, Plan, plan};
 use toktik_media::probe::{Request, probe};
 use toktik_media::process::{Budget, Limits, Runner};
@@ -155,6 +156,81 @@ complete! {
     a_bare_stream: "clip.h264", "25", 125, "-c:v libx264 -g 40 -bf 0";
     nut: "clip.nut", "25", 125, "-c:v mpeg4 -g 40 -q:v 3";
     sixty_frames_a_second: "clip.mp4", "60", 300, "-c:v libx264 -g 100";
+}
+
+const THINS: &str = "log-level=0:keyint=45:bframes=3:b-adapt=0:b-pyramid=1";
+
+/// On a host that needs all it has to keep ahead of who watches, the lowest rungs show every second picture twice; in many
+/// units as in one, and the others show all.
+#[tokio::test]
+async fn every_second_picture_of_what_is_too_much() {
+    let stage = Stage::new();
+    let tall = "-vf scale=640:480:flags=neighbor";
+    stage.generate(&format!(
+        "{} {tall} -c:v libx265 -x265-params {THINS} clip.mp4",
+        numbered("60", 300)
+    ));
+    let source = examined(&stage, "clip.mp4").await;
+    assert!(source.weight.thins);
+    let host = Host {
+        cpus: 0.01,
+        deadline: 1e6,
+    };
+    let planned = |unit_seconds| {
+        let options = Options {
+            segment_seconds: 2,
+            unit_seconds,
+            host,
+            ..Options::default()
+        };
+        plan(&source, &options)
+    };
+    let bytes = fs::read(stage.path().join("clip.mp4")).unwrap();
+    let mut shown = Vec::new();
+    for unit_seconds in [None, Some(2)] {
+        let stage = Stage::new();
+        fs::write(stage.path().join("clip.mp4"), &bytes).unwrap();
+        stage.produce_plan(planned(unit_seconds), "clip.mp4");
+        assert_eq!(
+            numbers(&stage, "480p.m3u8"),
+            (0..300).map(|number| number % 256).collect::<Vec<_>>()
+        );
+        shown.extend(["240p", "360p"].map(|rung| numbers(&stage, &format!("{rung}.m3u8"))));
+    }
+    // Its own picture or the one before it: where a group is of an odd length, two that are referred to follow each other.
+    let late = |(place, number): (u32, &u32)| (place + 256 - number) % 256;
+    let late: Vec<u32> = (0..).zip(&shown[0]).map(late).collect();
+    assert!(
+        late.len() == 300 && late.iter().all(|late| *late <= 1),
+        "{:?}",
+        shown[0]
+    );
+    let doubled = late.iter().filter(|late| **late == 1).count();
+    assert!((140..=150).contains(&doubled), "{doubled}: {:?}", shown[0]);
+    assert!(shown.iter().all(|other| *other == shown[0]), "{shown:?}");
+}
+
+#[tokio::test]
+async fn pictures_that_thin_and_others() {
+    let thins = async |rate: &str, args: &str| {
+        let stage = Stage::new();
+        stage.generate(&format!("{} {args} clip.mp4", numbered(rate, 30)));
+        examined(&stage, "clip.mp4").await.weight.thins
+    };
+    let hevc = |coded: &str| format!("-c:v libx265 -x265-params log-level=0:b-adapt=0:{coded}");
+    assert!(thins("60", &hevc("bframes=3:b-pyramid=1")).await);
+    assert!(thins("60", &hevc("bframes=1 -tag:v hvc1 -movflags +faststart")).await);
+    assert!(thins("50", &hevc("bframes=1:temporal-layers=1 -pix_fmt yuv420p10le")).await);
+    assert!(!thins("60", &hevc("bframes=0")).await, "all are referred to");
+    assert!(
+        !thins("60", &hevc("bframes=4:b-pyramid=0")).await,
+        "four at a time would be missing"
+    );
+    assert!(
+        !thins("30", &hevc("bframes=3:b-pyramid=1")).await,
+        "15 a second are few"
+    );
+    assert!(!thins("60", "-c:v libx264 -bf 1").await, "only HEVC is looked at");
 }
 
 /// Cut out of a longer recording without encoding: what lies before the cut is there, decoded and not shown.

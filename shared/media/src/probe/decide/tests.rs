@@ -91,6 +91,7 @@ fn an_ordinary_clip() {
             bytes: 0,
             picture_bytes: 3000,
             keyframe_gap: 0.08,
+            thins: false,
         },
         gops: Vec::new(),
     };

@@ -147,7 +147,9 @@ fn measure(args: &Args) -> Result<Report> {
             Section::ColdStart => cold_start::measure(&bench.programs)?,
         };
         // What is measured is said at once: the next one may fail, or be given up after ten minutes.
-        figures.iter().for_each(|figure| say(&figure.to_string()));
+        for figure in &figures {
+            say(&figure.to_string());
+        }
         report.figures.extend(figures);
     }
     Ok(report)

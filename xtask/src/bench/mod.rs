@@ -146,7 +146,7 @@ fn measure(args: &Args) -> Result<Report> {
             Section::Quality => quality::measure(&bench)?,
             Section::ColdStart => cold_start::measure(&bench.programs)?,
         };
-        // What is measured is said at once: the next one may fail, or be given up after ten minutes.
+        // What is measured is said at once, since what comes next may fail.
         for figure in &figures {
             say(&figure.to_string());
         }

@@ -16,6 +16,7 @@ mod shelf;
 mod views;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use toktik_catalog::videos::Video;
 use toktik_events::{Function, VideoId};
@@ -30,6 +31,9 @@ pub use settings::Settings;
 use link::LinkKey;
 use shelf::{Shelf, Work};
 
+/// A clip that another process has deleted may be seen by a crowd for so long: less than the answer is under way.
+const MOMENT: Duration = Duration::from_millis(10);
+
 pub struct Playback;
 
 impl Serverless for Playback {
@@ -42,7 +46,7 @@ impl Serverless for Playback {
             context: context.clone(),
             settings,
             link_key,
-            videos: Crowd::default(),
+            videos: Crowd::keeping(MOMENT, context.catalog.writes()),
             shelf: Shelf::default(),
         });
         let router = OpenApiRouter::new()
@@ -71,7 +75,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// The clip as it is at this moment: whether it may be watched is asked anew each time.
+    /// The clip as it is at this moment: whether it may be watched is asked anew each time, for a crowd once in a while.
     async fn video(&self, id: VideoId) -> Result<Option<Arc<Video>>, Problem> {
         let video = self.context.catalog.video(id).await.map_err(anyhow::Error::from)?;
         Ok(video.map(Arc::new))

@@ -9,7 +9,6 @@ pub mod cloud;
 pub mod control;
 pub mod doctor;
 pub mod keys;
-pub mod memory;
 pub mod provision;
 pub mod ready;
 pub mod restore;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toktik::{backup, bare, check, cloud, control, doctor, keys, memory, provision, ready, restore, run, up};
+use toktik::{backup, bare, check, cloud, control, doctor, keys, provision, ready, restore, run, up};
 
 #[derive(Parser)]
 #[command(
@@ -63,7 +63,6 @@ fn main() -> ExitCode {
     if let Some(code) = toktik_media::sandbox::launcher() {
         return code;
     }
-    memory::be_frugal();
     match Cli::parse().command {
         Command::Up(settings) => report(up::main(*settings)),
         Command::Run { function, arguments } => run::main(&function, arguments),

@@ -22,7 +22,7 @@ use chrono::Duration;
 use table::Table;
 
 pub use progress::progress;
-pub use table::Error;
+pub use table::{Error, Writes};
 
 /// The table, for everybody who has business with it.
 #[derive(Clone, Debug)]
@@ -37,6 +37,11 @@ impl Catalog {
             table: Table::new(client, table.into()),
             lease: ledger::LEASE,
         }
+    }
+
+    /// How often this process has written, through this catalog or a clone of it.
+    pub fn writes(&self) -> Writes {
+        self.table.writes.clone()
     }
 
     /// With another term for the leases that are taken from here.

@@ -20,6 +20,10 @@ use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use toktik_cloud::{Cloud, Options};
 
+/// What the functions have, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TABLE: &str = "toktik";
 
 #[derive(Parser)]

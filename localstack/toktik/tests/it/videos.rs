@@ -1,10 +1,13 @@
 //! One clip as the API shows it, and what its owner and others do with it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use toktik_catalog::videos::Trouble;
 
 use crate::client::{send, signed};
@@ -237,6 +240,34 @@ async fn a_deleted_clip_is_gone_at_once_and_then_altogether() {
         "{items:?}"
     );
     assert_eq!(house.messages().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_of_a_crowd_is_shown_a_clip_after_it_is_deleted() {
+    const CROWD: usize = 16;
+    let house = House::open().await;
+    let ada = house.user("ada").await;
+    let id = house.publish(&ada, tiny_clip(house.directory())).await;
+    let playlist = format!("/videos/{id}/playlist.m3u8");
+    let (watching, deleted) = (Barrier::new(CROWD + 1), AtomicBool::new(false));
+    let viewer = async || {
+        assert_eq!(house.get(&playlist, None).await.status, StatusCode::OK);
+        watching.wait().await;
+        loop {
+            let may_be_shown = !deleted.load(Ordering::SeqCst);
+            let answer = house.get(&playlist, None).await;
+            if answer.status != StatusCode::OK {
+                return answer.problem(404, "not_found");
+            }
+            assert!(may_be_shown, "asked after it was deleted, and shown");
+        }
+    };
+    let owner = async {
+        watching.wait().await;
+        assert_eq!(delete(&house, &id, &ada).await.status, StatusCode::NO_CONTENT);
+        deleted.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(owner, join_all((0..CROWD).map(|_| viewer())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 mod query;
 mod write;
+mod writes;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use query::Query;
 pub(crate) use write::Write;
 use write::{Kind, non_empty};
+pub use writes::{One, Writes};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -67,11 +69,13 @@ impl Key {
 pub(crate) struct Table {
     client: Client,
     name: String,
+    pub(crate) writes: Writes,
 }
 
 impl Table {
     pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+        let writes = Writes::default();
+        Self { client, name, writes }
     }
 
     /// Consistent: what was acknowledged is seen.
@@ -189,6 +193,7 @@ impl Table {
 
     /// All of these writes or none.
     pub(crate) async fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
+        let _counted = self.writes.one();
         for attempt in 0..CONFLICT_ATTEMPTS {
             match self.try_write(&writes).await {
                 Err(Failed::Conflict) => tokio::time::sleep(backoff(attempt)).await,
@@ -249,6 +254,7 @@ impl Table {
 
     /// One write that tells how the item looks afterwards.
     pub(crate) async fn update<T: DeserializeOwned>(&self, write: Write) -> Result<T, Error> {
+        let _counted = self.writes.one();
         let request = self
             .client
             .update_item()
@@ -268,6 +274,7 @@ impl Table {
 
     /// Removes whatever is there; a second time does nothing.
     pub(crate) async fn delete(&self, key: &Key) -> Result<(), Error> {
+        let _counted = self.writes.one();
         let request = self
             .client
             .delete_item()

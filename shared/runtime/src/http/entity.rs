@@ -21,6 +21,9 @@ const WORTH_PACKING: usize = 512;
 /// Bytes of the hash that the validator shows.
 const VALIDATOR: usize = 12;
 
+/// As many as an answer has in the end, with those of the layers around it: making room in steps is dear.
+const HEADERS: usize = 12;
+
 /// A body, its type and its `ETag`; a clone is the same one.
 #[derive(Clone, Debug)]
 pub struct Entity(Arc<Inner>);
@@ -83,6 +86,7 @@ impl IntoResponse for Entity {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.0.body.clone()));
         let headers = response.headers_mut();
+        headers.reserve(HEADERS);
         headers.insert(header::CONTENT_TYPE, self.0.media_type.clone());
         headers.insert(header::ETAG, self.0.etag.clone());
         response.extensions_mut().insert(self);

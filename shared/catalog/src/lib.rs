@@ -22,7 +22,7 @@ use chrono::Duration;
 use table::Table;
 
 pub use progress::progress;
-pub use table::{Error, Writes};
+pub use table::{Error, Writes, Writing};
 
 /// The table, for everybody who has business with it.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use query::Query;
 pub(crate) use write::Write;
 use write::{Kind, non_empty};
-pub use writes::{One, Writes};
+pub use writes::{Writes, Writing};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 

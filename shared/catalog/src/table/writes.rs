@@ -13,14 +13,15 @@ impl Writes {
     }
 
     /// Counts when it goes away, however the write ended: one that failed may have been done all the same.
-    pub fn one(&self) -> One<'_> {
-        One(self)
+    pub fn one(&self) -> Writing<'_> {
+        Writing(self)
     }
 }
 
-pub struct One<'a>(&'a Writes);
+/// A write that is under way.
+pub struct Writing<'a>(&'a Writes);
 
-impl Drop for One<'_> {
+impl Drop for Writing<'_> {
     fn drop(&mut self) {
         self.0.0.fetch_add(1, Ordering::SeqCst);
     }

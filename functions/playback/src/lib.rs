@@ -31,7 +31,7 @@ pub use settings::Settings;
 use link::LinkKey;
 use shelf::{Shelf, Work};
 
-/// A clip that another process has deleted may be seen by a crowd for so long: less than the answer is under way.
+/// For so long a crowd may be shown a clip that another process has deleted or made private.
 const MOMENT: Duration = Duration::from_millis(10);
 
 pub struct Playback;

@@ -87,10 +87,10 @@ fn holds(directory: &Path, wanted: &[u8]) -> bool {
 }
 
 /// A writer that always puts an object before the item that names it, and removes the item first: whatever instant is
-/// copied, each item has its object, and at most one object has no item.
-async fn write_rounds(world: &World, mut stop: watch::Receiver<bool>) -> u32 {
-    let mut round = 0_u32;
-    while !*stop.borrow_and_update() {
+/// copied, each item has its object, and at most one object has no item. Writes while somebody looks at its rounds.
+async fn write_rounds(world: &World, rounds: watch::Sender<u32>) {
+    while !rounds.is_closed() {
+        let round = *rounds.borrow();
         world.put(&format!("{round}"), vec![7; 1000]).await;
         table::put(world, &format!("{round}"), "named").await;
         if let Some(old) = round.checked_sub(WINDOW) {
@@ -99,29 +99,29 @@ async fn write_rounds(world: &World, mut stop: watch::Receiver<bool>) -> u32 {
             world.s3.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
             world.cloud.sweep().await.unwrap();
         }
-        round += 1;
+        rounds.send_modify(|round| *round += 1);
     }
-    round
+}
+
+/// Copies while things come and go, and never the same state twice.
+async fn copy_often(world: &World, mut rounds: watch::Receiver<u32>) -> Vec<TempDir> {
+    let mut copies = Vec::new();
+    let mut copied = WINDOW;
+    for _ in 0..12 {
+        rounds.wait_for(|round| *round > copied).await.unwrap();
+        copies.push(backup(world).await);
+        copied = *rounds.borrow_and_update();
+    }
+    copies
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_and_items_are_copied_as_of_the_same_instant() {
     let world = World::new().await;
     table::create(&world).await;
-    let (stop, stopped) = watch::channel(false);
-    let copying = async {
-        let mut copies = Vec::new();
-        for _ in 0..12 {
-            copies.push(backup(&world).await);
-        }
-        stop.send(true).unwrap();
-        copies
-    };
-    let (rounds, copies) = tokio::join!(write_rounds(&world, stopped), copying);
-    assert!(
-        rounds > 2 * WINDOW,
-        "only {rounds} rounds: the copies saw nothing change"
-    );
+    let (writing, rounds) = watch::channel(0);
+    let ((), copies) = tokio::join!(write_rounds(&world, writing), copy_often(&world, rounds));
+    let mut before = Vec::new();
     for copied in copies {
         let copy = opened(copied).await;
         let listed = copy.s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
@@ -136,6 +136,8 @@ async fn objects_and_items_are_copied_as_of_the_same_instant() {
         }
         assert!(objects.len() <= items.len() + 1, "{objects:?}, {items:?}");
         assert_eq!(copy.blobs(), objects.len());
+        assert_ne!(items, before, "two copies of one state");
+        before = items;
     }
 }
 

@@ -117,3 +117,18 @@ fn wrong_password() -> Problem {
         "The current password is not right.",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{StatusCode, header};
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    #[test]
+    fn who_finds_a_crowd_is_told_when_to_come_back() {
+        let answer = unverified(PasswordError::Busy).into_response();
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
+    }
+}

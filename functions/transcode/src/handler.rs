@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use toktik_catalog::ledger::Lease;
 use toktik_catalog::results;
@@ -21,6 +22,7 @@ use toktik_runtime::{Context, Failure, Urgency};
 
 use crate::Settings;
 use crate::order;
+use crate::pace::{Pace, Watched};
 use crate::segments::{self, Pipes, Publisher, Shelves, Split, Tells};
 
 pub(crate) struct Handler {
@@ -271,15 +273,19 @@ impl Bench<'_> {
         let outputs = encode::outputs(self.plan, &unit);
         let Pipes { held, pieces } = Pipes::open(self.workshop.path(), &outputs, &cut, skipped)?;
         let mut shelves = Shelves::new(&outputs, |name| folder(self.lease, name, self.runs));
+        let (made, seen) = watch::channel(0.0);
+        // Who was told of an earlier run's segments is not kept waiting.
+        let pace = Pace::of(self.plan, &unit).filter(|_| self.before.is_none());
         let publisher = Publisher {
             context: self.context,
             lease: self.lease,
             before: self.before.as_ref(),
             tells: self.tells,
+            told: self.before.as_ref().map_or(0, segments::published),
+            watched: pace.map(|pace| Watched { pace, made: seen }),
         };
-        let ended = self
-            .attend(&unit, reading, held, pieces.store(&mut shelves, &publisher))
-            .await;
+        let storing = pieces.store(&mut shelves, publisher);
+        let ended = self.attend(&unit, reading, held, made, storing).await;
         let made = shelves.unit(self.before.as_ref());
         if self.tells != Tells::AtTheEnd {
             self.before.clone_from(&made);
@@ -304,12 +310,13 @@ impl Bench<'_> {
         })
     }
 
-    /// Runs ffmpeg, and stores meanwhile what it writes. The pipes end when it has.
+    /// Runs ffmpeg, says how many seconds are made, and stores meanwhile what it writes. The pipes end when it has.
     async fn attend(
         &self,
         unit: &Unit,
         reading: Reading,
         held: Vec<File>,
+        made: watch::Sender<f64>,
         storing: impl Future<Output = Result<Split, Failure>>,
     ) -> Result<(Result<(), RunError>, Split), Failure> {
         let duration = match unit.work {
@@ -317,8 +324,10 @@ impl Bench<'_> {
             Work::Copy { .. } | Work::Audio => self.plan.duration(),
         };
         let runs = encode::unit_runs(self.plan, unit, reading, SOURCE);
-        let making = self.workshop.ffmpeg_each(runs, |progress| {
-            self.gauge.set(progress.seconds.unwrap_or(0.0) / duration);
+        let making = self.workshop.ffmpeg_each(runs, move |progress| {
+            let seconds = progress.seconds.unwrap_or(0.0);
+            self.gauge.set(seconds / duration);
+            made.send_replace(seconds);
         });
         let mut storing = pin!(storing);
         tokio::select! {

@@ -9,6 +9,7 @@
 
 mod handler;
 mod order;
+mod pace;
 mod segments;
 
 use toktik_events::Function;

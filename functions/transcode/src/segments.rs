@@ -22,6 +22,8 @@ use toktik_media::plan::{Unit, Work};
 use toktik_objects::Objects;
 use toktik_runtime::{Context, Failure};
 
+use crate::pace::Watched;
+
 /// Apple HLS authoring 10.4.
 const INIT_TYPE: &str = "video/mp4";
 const SEGMENT_TYPE: &str = "video/iso.segment";
@@ -130,7 +132,7 @@ impl Pieces {
     /// Stores what arrives until all pipes have ended, and publishes it whenever each track has another segment.
     ///
     /// Before the pipes' writers are gone this only returns if something is wrong.
-    pub(crate) async fn store(self, shelves: &mut Shelves, publisher: &Publisher<'_>) -> Result<Split, Failure> {
+    pub(crate) async fn store(self, shelves: &mut Shelves, mut publisher: Publisher<'_>) -> Result<Split, Failure> {
         let objects = &publisher.context.objects;
         let Self {
             mut arriving,
@@ -152,6 +154,7 @@ impl Pieces {
                         publisher.publish(shelves).await?;
                     }
                 }
+                Some(()) = publisher.more() => publisher.publish(shelves).await?,
                 else => break,
             }
         }
@@ -182,6 +185,10 @@ pub(crate) struct Publisher<'a> {
     /// What was published before this run.
     pub(crate) before: Option<&'a results::Unit>,
     pub(crate) tells: Tells,
+    /// Segments that somebody was told of.
+    pub(crate) told: usize,
+    /// As long as nobody is told, since who began to watch would come to the end of what is there.
+    pub(crate) watched: Option<Watched>,
 }
 
 /// When anybody is told of a unit.
@@ -204,25 +211,37 @@ impl Tells {
         }
     }
 
-    fn now(self, segments: usize) -> bool {
+    /// Of so many segments, where somebody was told of others.
+    fn now(self, segments: usize, told: usize) -> bool {
         match self {
             Self::AtTheEnd => false,
             Self::Each => true,
-            Self::Twofold => segments > 1 && segments.is_power_of_two(),
+            Self::Twofold => segments >= 2 * told.max(1),
         }
     }
 }
 
 impl Publisher<'_> {
-    async fn publish(&self, shelves: &Shelves) -> Result<(), Failure> {
+    /// Until it is to be considered once more whether anybody is told.
+    async fn more(&mut self) -> Option<()> {
+        self.watched.as_mut()?.more().await
+    }
+
+    async fn publish(&mut self, shelves: &Shelves) -> Result<(), Failure> {
+        if let Some(watched) = &mut self.watched
+            && !watched.keeps_ahead(shelves.level())
+        {
+            return Ok(());
+        }
+        self.watched = None;
         let unit = shelves.unit(self.before);
-        let Some(unit) = unit.filter(|unit| self.tells.now(published(unit))) else {
+        let Some(unit) = unit.filter(|unit| self.tells.now(published(unit), self.told)) else {
             return Ok(());
         };
         let result = serde_json::to_value(&unit).context("recording what was made")?;
-        let segments = published(&unit) as u64;
+        self.told = published(&unit);
         self.context
-            .step_progressed(Function::Transcode, self.lease, &result, segments)
+            .step_progressed(Function::Transcode, self.lease, &result, self.told as u64)
             .await
     }
 }
@@ -335,4 +354,32 @@ impl Shelves {
 pub(crate) fn published(unit: &results::Unit) -> usize {
     let segments = |track: &results::Track| track.parts.iter().map(|part| part.segments.len()).sum();
     unit.tracks.iter().map(segments).min().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of which levels somebody is told, one after the other.
+    fn told(tells: Tells, levels: &[usize]) -> Vec<usize> {
+        let mut told = vec![];
+        for level in levels {
+            if tells.now(*level, told.last().copied().unwrap_or(0)) {
+                told.push(*level);
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn what_is_made_in_no_time_is_told_of_when_there_is_twice_as_much() {
+        assert_eq!(told(Tells::Twofold, &[1, 2, 3, 4, 5, 6, 7, 8, 9]), [2, 4, 8]);
+        assert_eq!(told(Tells::Twofold, &[1, 3, 5, 6]), [3, 6], "several at once");
+    }
+
+    #[test]
+    fn what_is_waited_for_is_told_of_each_time() {
+        assert_eq!(told(Tells::Each, &[1, 2, 3]), [1, 2, 3]);
+        assert!(told(Tells::AtTheEnd, &[1, 2, 3]).is_empty());
+    }
 }

@@ -108,7 +108,8 @@ async fn copy_often(world: &World, mut rounds: watch::Receiver<u32>) -> Vec<Temp
     let mut copies = Vec::new();
     let mut copied = WINDOW;
     for _ in 0..12 {
-        rounds.wait_for(|round| *round > copied).await.unwrap();
+        // A round that was under way counts for nothing.
+        rounds.wait_for(|round| *round > copied + 1).await.unwrap();
         copies.push(backup(world).await);
         copied = *rounds.borrow_and_update();
     }

@@ -93,10 +93,14 @@ async fn a_picture_that_players_take_is_told_of_before_it_is_whole() {
     drain(&house, Function::Transcode).await;
     let told = house.waiting(Function::Package).await;
     let told: Vec<&str> = told.iter().map(|event| event["id"].as_str().unwrap()).collect();
-    let of_copy = |end: &str| format!("{id}.1.transcode.copy.{end}");
-    let [begun, whole] = ["2.progressed", "completed"].map(of_copy);
-    let place = |event: &String| told.iter().position(|told| told == event);
-    assert!(place(&begun).is_some() && place(&begun) < place(&whole), "{told:#?}");
+    // Of two segments or of three, as they come to be stored.
+    let of_copy = format!("{id}.1.transcode.copy.");
+    let place = |end: &str| {
+        let ends = |told: &&str| told.strip_prefix(&of_copy).is_some_and(|told| told.ends_with(end));
+        told.iter().position(ends)
+    };
+    let [begun, whole] = ["progressed", "completed"].map(place);
+    assert!(begun.is_some() && begun < whole, "{told:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +227,7 @@ fn transcoding(house: &House) -> Worker {
     }
 }
 
-/// In the order of events: when the last of ten clips can be watched, most of them are still to be completed.
+/// Ten clips can be watched although nothing is done that only completes them.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_clip_is_completed_before_others_are_playable() {
     let house = House::open().await;
@@ -235,7 +239,11 @@ async fn no_clip_is_completed_before_others_are_playable() {
     }
     drain(&house, Function::Probe).await;
     let stop = CancellationToken::new();
-    let working = tokio::spawn(transcoding(&house).run(stop.clone()));
+    let worker = Worker {
+        concurrency: 0,
+        ..transcoding(&house)
+    };
+    let working = tokio::spawn(worker.run(stop.clone()));
     let done = async |unit: &str| {
         let mut done = 0;
         for id in &clips {
@@ -247,10 +255,9 @@ async fn no_clip_is_completed_before_others_are_playable() {
         (done("copy").await + done("audio").await == 20).then_some(())
     })
     .await;
-    let completed = done("video-0").await;
+    assert_eq!(done("video-0").await, 0, "it had no room");
     stop.cancel();
     working.await.unwrap();
-    assert!(completed <= 5, "{completed} were completed first");
 }
 
 /// In the order of events: nothing of the higher rungs is there before the lower ones are whole.

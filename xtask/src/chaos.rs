@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = workspace::root()?;
-    install::ensure(&[Need::Ffmpeg])?;
+    install::ensure(&[Need::Make, Need::Ffmpeg])?;
     install::ensure_cargo_tool(&root, "nextest", NEXTEST)?;
     workspace::settle(&root)?;
     let seed = args.seed.unwrap_or_else(fresh_seed);

@@ -15,6 +15,8 @@ use crate::workspace::{self, must, say, succeeds};
 /// A program that the house needs and does not build.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Need {
+    /// Builds the allocator, beside a C compiler.
+    Make,
     Ffmpeg,
     Chromium,
     Node,
@@ -94,6 +96,7 @@ fn install(missing: &[Need]) -> Result<()> {
 impl Need {
     fn name(self) -> &'static str {
         match self {
+            Need::Make => "make",
             Need::Ffmpeg => "ffmpeg",
             Need::Chromium => "Chromium",
             Need::Node => "node and npm",
@@ -105,6 +108,7 @@ impl Need {
     fn is_present(self) -> bool {
         let on_path = |program: &&str| which(program).is_some();
         match self {
+            Need::Make => on_path(&"make"),
             Need::Ffmpeg => ["ffmpeg", "ffprobe"].iter().all(on_path),
             Need::Chromium => {
                 env::var_os("CHROMIUM").is_some()
@@ -119,6 +123,7 @@ impl Need {
 
     fn packages(self, manager: Manager) -> &'static [&'static str] {
         match (self, manager) {
+            (Need::Make, _) => &["make"],
             (Need::Ffmpeg, _) => &["ffmpeg"],
             // Homebrew's build of Chromium is not signed, and macOS refuses to start it.
             (Need::Chromium, Manager::Brew) => &["google-chrome"],

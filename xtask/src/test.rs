@@ -109,7 +109,7 @@ fn on_target(root: &Path, target: Target, rest: &[String]) -> Result<Verdict> {
 /// What the suite alone needs.
 fn suite_only(root: &Path, args: &Args) -> Result<Vec<Stage>> {
     let prepared = stage("prepare", || {
-        install::ensure(&[Need::Ffmpeg])?;
+        install::ensure(&[Need::Make, Need::Ffmpeg])?;
         if args.targets.iter().any(|target| target.is_installed_here()) {
             install::ensure(&[Need::Python])?;
         }
@@ -159,7 +159,7 @@ fn everything(root: &Path, args: &Args, targets: &[Target]) -> Result<Vec<Stage>
 }
 
 fn prepare(root: &Path) -> Result<()> {
-    install::ensure(&[Need::Ffmpeg, Need::Chromium, Need::Node, Need::Python])?;
+    install::ensure(&[Need::Make, Need::Ffmpeg, Need::Chromium, Need::Node, Need::Python])?;
     // Not every system has a package of it that is new enough, and all else can be tested without.
     if let Err(error) = install::ensure(&[Need::Kubectl]) {
         say(&format!("{error:#}. Tests of manifests will fail."));

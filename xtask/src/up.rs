@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = workspace::root()?;
-    install::ensure(&[Need::Ffmpeg])?;
+    install::ensure(&[Need::Make, Need::Ffmpeg])?;
     pages::try_ensure(&root)?;
     workspace::settle(&root)?;
     say("building toktik (the first time takes several minutes)");

@@ -22,7 +22,7 @@ use crate::{lambda, server, telemetry};
 
 /// The system's own costs a busy server a quarter of its time, and gives less of it back.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 // Not a doc comment: that would be the first line of every `--help`.
 #[derive(Parser)]

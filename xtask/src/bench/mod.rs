@@ -121,7 +121,7 @@ fn measure(args: &Args) -> Result<Report> {
         .filter(|s| wanted(s))
         .copied()
         .collect();
-    install::ensure(&[Need::Ffmpeg])?;
+    install::ensure(&[Need::Make, Need::Ffmpeg])?;
     let root = workspace::root()?;
     let functions = sections.contains(&Section::ColdStart);
     let (programs, built) = if let Some(folder) = &args.programs {

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         lambda::zip(program, &zips.join(format!("{}.zip", program.name)))?;
     }
     if args.images {
-        install::ensure(&[Need::Ffmpeg])?;
+        install::ensure(&[Need::Make, Need::Ffmpeg])?;
         let archive = dist.join("images.tar");
         image::archive(&programs, &archive).context("making images")?;
         say(&format!("images: {} ({})", shown(&root, &archive), size(&archive)?));

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = workspace::root()?;
-    install::ensure(&[Need::Ffmpeg, Need::Chromium, Need::Node])?;
+    install::ensure(&[Need::Make, Need::Ffmpeg, Need::Chromium, Need::Node])?;
     let browser = root.join("localstack/browser");
     pages::packages(&browser, &["--omit=optional"])?;
     pages::ensure(&root)?;

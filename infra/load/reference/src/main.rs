@@ -22,7 +22,7 @@ use toktik_cloud::{Cloud, Options};
 
 /// What the functions have, too.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const TABLE: &str = "toktik";
 

@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     programs::check_target(&root, &target)?;
     pages::ensure(&root)?;
+    install::ensure(&[Need::Make])?;
     let dist = root.join("target/dist");
     let programs = programs::build(&root, &target, &dist.join("bin"))?;
     let zips = dist.join("lambda");
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         lambda::zip(program, &zips.join(format!("{}.zip", program.name)))?;
     }
     if args.images {
-        install::ensure(&[Need::Make, Need::Ffmpeg])?;
+        install::ensure(&[Need::Ffmpeg])?;
         let archive = dist.join("images.tar");
         image::archive(&programs, &archive).context("making images")?;
         say(&format!("images: {} ({})", shown(&root, &archive), size(&archive)?));
